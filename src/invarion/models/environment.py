@@ -67,7 +67,7 @@ def plain_environment(
     gathered = centers.shape[0] * (mixed.shape[1] + tensors.shape[1]) * mixed.shape[2]
     if torch.compiler.is_compiling() or gathered <= _BLOCK:
         return _sum_edges(*factors, centers, neighbors, n_atoms)
-    starts = torch.arange(0, n_atoms, max(1, n_atoms * _BLOCK // gathered)).tolist() + [n_atoms]
+    starts = [*range(0, n_atoms, max(1, n_atoms * _BLOCK // gathered)), n_atoms]
     edges = torch.searchsorted(centers, torch.tensor(starts, device=centers.device)).tolist()
     blocks = zip(pairwise(starts), pairwise(edges), strict=True)
     return torch.cat([_sum_block(*factors, centers, neighbors, atoms, part) for atoms, part in blocks])
