@@ -1,0 +1,281 @@
+"""Potential: a network with species, reference energies and scale; the one place that takes a derivative."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from invarion.data.statistics import energy_scale, reference_energies
+from invarion.exceptions import DataError
+from invarion.graphs import Graph, concatenate
+from invarion.neighbors import graph as build_graph
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+_EDGES_AT_ONCE = 200_000  # prediction works through long lists in parts of about this many edges
+
+
+class Prediction(NamedTuple):
+    """What a potential says of a batch: tensors from `forward`, numpy arrays from `predict`.
+
+    Attributes:
+        energy: (S,) float64, eV, reference energies included.
+        forces: (N, 3), eV/Angstrom; None where they were not asked for.
+        stress: (S, 3, 3), eV/Angstrom^3, +(1/V) dE/dstrain; NaN without a three-dimensional cell; None if not asked for.
+        energies: (N,) float64, eV, each atom's share; they sum to `energy`.
+        terms: (N, T) float64, eV, the share of every hierarchical block (the reference energy is in the first); they
+            sum to `energies`.
+    """
+
+    energy: Any
+    forces: Any
+    stress: Any
+    energies: Any
+    terms: Any
+
+
+class ModelConfig(Protocol):
+    """What a potential needs of a model's settings: a cutoff in Angstrom and a way to build the network."""
+
+    @property
+    def cutoff(self) -> float: ...
+
+    def network(self, species: tuple[int, ...]) -> nn.Module: ...
+
+
+class Potential(nn.Module):
+    r"""Energies of atoms, and all that follows from them by one derivative.
+
+    .. math:: E = \sum_i \Big( E^0_{Z_i} + \epsilon \sum_t u_{it} \Big), \qquad g_e = \partial E / \partial v_e
+
+    with :math:`u` the network's terms, :math:`\epsilon` the scale and :math:`E^0` the reference energies. Forces are
+    :math:`F_i = \sum_{e: i(e) = i} g_e - \sum_{e: j(e) = i} g_e` and the strain derivative is
+    :math:`W = \sum_e v_e \otimes g_e`, so that stress = W / V and virial = -W.
+
+    The network may run in float32; references are added in float64, because they are large.
+
+    Args:
+        config: a model's settings, for instance `invarion.hip_hop_nn(cutoff=5.5)`.
+        species: atomic numbers that the potential knows.
+        references: eV per atom of each species, in the same order; zeros if not given.
+        scale: eV per unit of the network's output.
+    """
+
+    references: Tensor
+    scale: Tensor
+    _index: Tensor
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        species: Sequence[int],
+        references: Sequence[float] | None = None,
+        scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.species = tuple(int(z) for z in species)
+        self.network = config.network(self.species)
+        zeros = [0.0] * len(self.species)
+        self.register_buffer("references", torch.tensor(references or zeros, dtype=torch.float64))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
+        self.register_buffer("_index", _species_index(self.species), persistent=False)
+
+    @classmethod
+    def from_data(
+        cls,
+        config: ModelConfig,
+        atoms: "Sequence[Atoms]",
+        references: Any = "least_squares",
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+    ) -> "Potential":
+        """A new potential whose species, reference energies and scale are those of labelled structures.
+
+        Args:
+            config: a model's settings.
+            atoms: labelled structures.
+            references: "least_squares" over compositions, "isolated" (frames of one atom), "zero", or a dict from
+                symbol or atomic number to eV.
+            seed: of the random initial weights; the global random state is left untouched.
+            dtype: floating type of the network.
+
+        Raises:
+            DataError: no structure, or no energies to fit references to.
+        """
+        found = reference_energies(atoms, references)
+        species = tuple(found.species)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            potential = cls(config, species, list(found.energies), energy_scale(atoms, found)).to(dtype)
+        calibrate = getattr(potential.network, "calibrate", None)
+        if calibrate is not None:
+            sample = build_graph(list(atoms[:: max(1, len(atoms) // 32)]), config.cutoff, potential.dtype)
+            calibrate(sample, potential.species_index(sample.species))
+        return potential
+
+    @property
+    def cutoff(self) -> float:
+        """Largest distance in Angstrom over which two atoms see each other directly."""
+        return float(self.config.cutoff)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating type of the network."""
+        return next((p.dtype for p in self.network.parameters()), torch.float64)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors of the potential are."""
+        return self.references.device
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "Potential":
+        # references and scale stay float64 whatever dtype the network is moved to: total energies are large
+        kept = {name: self._buffers[name] for name in ("references", "scale")}
+        super()._apply(fn, recurse)
+        for name, value in kept.items():
+            moved = self._buffers[name]
+            if value is not None and moved is not None:
+                self._buffers[name] = value.to(moved.device)
+        return self
+
+    def species_index(self, numbers: Tensor) -> Tensor:
+        """Place of each atomic number in `species`.
+
+        Args:
+            numbers: (N,) int64 atomic numbers.
+
+        Raises:
+            DataError: an element that the potential does not know.
+        """
+        index = self._index[numbers.clamp(0, len(self._index) - 1)]
+        if bool((index < 0).any()):
+            raise DataError(_unknown(numbers[index < 0], self.species))
+        return index
+
+    def forward(self, graph: Graph, forces: bool = True, stress: bool = False) -> Prediction:
+        """Energies, and the derivatives asked for; differentiable to the parameters in training mode.
+
+        Args:
+            graph: a batch on the potential's device with edges up to its cutoff.
+            forces: whether to compute forces.
+            stress: whether to compute stress.
+
+        Returns:
+            Prediction of tensors.
+
+        Raises:
+            DataError: an element that the potential does not know.
+        """
+        index = self.species_index(graph.species)
+        derive = forces or stress
+        vectors = graph.vectors.detach().to(self.dtype).requires_grad_(derive)
+        with torch.set_grad_enabled(derive or torch.is_grad_enabled()):
+            network_terms = self.network(graph._replace(vectors=vectors), index)
+            g = _edge_derivative(network_terms, vectors, self.training) if derive else None
+        terms = self._with_references(network_terms, index)
+        energies = terms.sum(1)
+        slope = None if g is None else g * self.scale.to(g.dtype)
+        detach = _same if self.training else torch.Tensor.detach
+        return Prediction(
+            energy=detach(_sum_by(energies, graph.system, graph.n_systems)),
+            forces=detach(_forces(slope, graph)) if forces and slope is not None else None,
+            stress=detach(_stress(slope, vectors, graph)) if stress and slope is not None else None,
+            energies=detach(energies),
+            terms=detach(terms),
+        )
+
+    def predict(self, atoms: "Sequence[Atoms] | Atoms", stress: bool = True) -> Prediction:
+        """Energies, forces and stress of structures as numpy arrays; works through long lists in parts.
+
+        Args:
+            atoms: structures in Angstrom.
+            stress: whether to compute stress (NaN for structures without a three-dimensional cell).
+
+        Returns:
+            Prediction of float64 numpy arrays; atoms of all structures in one row after another.
+
+        Raises:
+            DataError: an unknown element or an unusable geometry, naming the structure.
+        """
+        structures = atoms if isinstance(atoms, Sequence) else [atoms]
+        training = self.training
+        self.eval()
+        try:
+            parts = [self(part, forces=True, stress=stress) for part in self._parts(structures)]
+        finally:
+            self.train(training)
+        return Prediction(*(_join(field) for field in zip(*parts, strict=True)))
+
+    def _parts(self, structures: "Sequence[Atoms]") -> Any:
+        """Batches of whole structures with about `_EDGES_AT_ONCE` edges each."""
+        waiting: list[Graph] = []
+        for where, structure in enumerate(structures):
+            self._refuse_unknown(structure, where)
+            waiting.append(build_graph(structure, self.cutoff, self.dtype, self.device))
+            if sum(len(g.centers) for g in waiting) >= _EDGES_AT_ONCE:
+                yield concatenate(waiting)
+                waiting = []
+        if waiting:
+            yield concatenate(waiting)
+
+    def _refuse_unknown(self, structure: "Atoms", where: int) -> None:
+        unknown = set(structure.numbers.tolist()) - set(self.species)
+        if unknown:
+            raise DataError(f"structure {where}: {_unknown(torch.tensor(sorted(unknown)), self.species)}")
+
+    def _with_references(self, network_terms: Tensor, index: Tensor) -> Tensor:
+        terms = network_terms.double() * self.scale
+        first = terms[:, :1] + self.references[index][:, None]
+        return torch.cat([first, terms[:, 1:]], dim=1)
+
+
+def _edge_derivative(terms: Tensor, vectors: Tensor, create_graph: bool) -> Tensor:
+    """dE/dvectors (E, 3) in network units: the only call of autograd for a physical derivative."""
+    if not terms.requires_grad:
+        return torch.zeros_like(vectors)
+    (g,) = torch.autograd.grad(terms.sum(), vectors, create_graph=create_graph, allow_unused=True)
+    return torch.zeros_like(vectors) if g is None else g
+
+
+def _forces(g: Tensor, graph: Graph) -> Tensor:
+    zeros = g.new_zeros(graph.n_atoms, 3)
+    return zeros.index_add(0, graph.centers, g).index_add(0, graph.neighbors, -g)
+
+
+def _stress(g: Tensor, vectors: Tensor, graph: Graph) -> Tensor:
+    outer = (vectors.detach()[:, :, None] * g[:, None, :]).flatten(1)
+    strain = _sum_by(outer, graph.system[graph.centers], graph.n_systems).unflatten(1, (3, 3))
+    # W is symmetric for every energy that rotations leave alone; the mean removes the rounding
+    return 0.5 * (strain + strain.mT) / graph.volume.to(strain.dtype)[:, None, None]
+
+
+def _sum_by(values: Tensor, group: Tensor, n_groups: int) -> Tensor:
+    return values.new_zeros(n_groups, *values.shape[1:]).index_add(0, group, values)
+
+
+def _species_index(species: tuple[int, ...]) -> Tensor:
+    """(120,) int64: place of each atomic number in species, -1 for the others."""
+    index = torch.full((120,), -1, dtype=torch.int64)
+    index[list(species)] = torch.arange(len(species))
+    return index
+
+
+def _unknown(numbers: Tensor, species: tuple[int, ...]) -> str:
+    from ase.data import chemical_symbols
+
+    got = ", ".join(chemical_symbols[z] for z in sorted(set(numbers.tolist())))
+    known = ", ".join(chemical_symbols[z] for z in species)
+    return f"the potential does not know {got}; it knows {known}: use a model trained with these elements"
+
+
+def _join(parts: Sequence[Any]) -> Any:
+    if parts[0] is None:
+        return None
+    return torch.cat(list(parts)).double().cpu().numpy()
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
