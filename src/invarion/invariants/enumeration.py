@@ -1,0 +1,137 @@
+"""All connected contraction graphs of a list of tensors, each isomorphism class once."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from itertools import combinations_with_replacement
+
+from invarion.invariants.canonical import Matrix, canonical_order, permute
+from invarion.invariants.contractions import Contraction, from_matrix
+
+
+def contractions(ranks: Sequence[int], degree: int, parity: str = "even") -> Iterator[Contraction]:
+    """Connected contractions of one degree, each isomorphism class once, in a fixed order.
+
+    Args:
+        ranks: rank of every tensor.
+        degree: number of tensors multiplied, >= 1.
+        parity: 'even', or 'odd' for contractions with one Levi-Civita tensor.
+
+    Example:
+        >>> [c.name((0, 1, 2)) for c in contractions((0, 1, 2), 3)]
+        ['1.1.2:ac.bc', '2.2.2:ab.ac.bc']
+    """
+    for slots in combinations_with_replacement(range(len(ranks)), degree):
+        if _can_close([ranks[s] for s in slots], parity == "odd"):
+            yield from _of_tensors(slots, ranks, parity == "odd")
+
+
+def _can_close(degrees: Sequence[int], epsilon: bool) -> bool:
+    """Whether these numbers of indices can be contracted without loops into a connected graph at all."""
+    total = sum(degrees) + 3 * epsilon
+    if len(degrees) == 1:
+        return degrees[0] == 0 and not epsilon
+    return total % 2 == 0 and min(degrees) > 0 and 2 * max(degrees) <= total
+
+
+def _of_tensors(slots: tuple[int, ...], ranks: Sequence[int], epsilon: bool) -> list[Contraction]:
+    """Contractions of one multiset of tensors; the graphs depend only on the pattern of ranks and repetitions."""
+    if len(slots) == 1:
+        return [Contraction(slots)]
+    pattern = tuple((ranks[s], slots.index(s)) for s in slots)
+    graphs = connected_graphs(pattern, epsilon)
+    return sorted(from_matrix(slots, matrix, epsilon) for matrix in graphs)
+
+
+@lru_cache(maxsize=4096)
+def connected_graphs(vertices: tuple[tuple[int, int], ...], epsilon: bool) -> tuple[Matrix, ...]:
+    """Connected loopless multigraphs with given vertex degrees, one per isomorphism class.
+
+    Args:
+        vertices: (degree, colour) of every vertex; vertices of one colour are interchangeable.
+        epsilon: add a last vertex of degree 3 with simple edges only.
+
+    Returns:
+        Matrices of edge multiplicities.
+    """
+    extra = ((3, len(vertices)),) if epsilon else ()
+    vertices = (*vertices, *extra)
+    size = len(vertices)
+    start = (tuple(d for d, _ in vertices), tuple((0,) * size for _ in range(size)))
+    level, closed = {start}, set()
+    while level:
+        grown = {_canonical(state, vertices) for parent in level for state in _saturate(parent, epsilon)}
+        closed |= {matrix for left, matrix in grown if not any(left)}
+        level = {state for state in grown if any(state[0])}
+    return tuple(sorted(closed))
+
+
+State = tuple[tuple[int, ...], Matrix]
+
+
+def _canonical(state: State, vertices: tuple[tuple[int, int], ...]) -> State:
+    """Canonical form of a partial graph; free edge ends follow from the edges, so colours alone tell vertices apart."""
+    left, matrix = state
+    order = canonical_order([colour for _, colour in vertices], matrix)
+    return tuple(left[v] for v in order), permute(matrix, order)
+
+
+def _saturate(state: State, epsilon: bool) -> Iterator[State]:
+    """All ways to use up the free edge ends of one vertex; only graphs that can still become connected."""
+    left, matrix = state
+    vertex = _next_vertex(left, matrix)
+    others = [v for v in range(len(left)) if v != vertex and left[v]]
+    limits = [1 if epsilon and len(left) - 1 in (v, vertex) else left[v] for v in others]
+    for shares in _distribute(left[vertex], limits):
+        grown = _connect(state, vertex, others, shares)
+        if _can_connect(grown):
+            yield grown
+
+
+def _next_vertex(left: tuple[int, ...], matrix: Matrix) -> int:
+    """The vertex to saturate: one already joined to others if there is any, with the fewest free ends."""
+    free = [v for v in range(len(left)) if left[v]]
+    return min(free, key=lambda v: (not any(matrix[v]), left[v], v))
+
+
+def _distribute(total: int, limits: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """All ways to write a total as a sum of parts with upper limits."""
+    if not limits:
+        if total == 0:
+            yield ()
+        return
+    for part in range(max(0, total - sum(limits[1:])), min(total, limits[0]) + 1):
+        for rest in _distribute(total - part, limits[1:]):
+            yield (part, *rest)
+
+
+def _connect(state: State, vertex: int, others: Sequence[int], shares: Sequence[int]) -> State:
+    """The state with `shares` new edges from `vertex` to `others`."""
+    left, rows = list(state[0]), [list(row) for row in state[1]]
+    left[vertex] = 0
+    for other, share in zip(others, shares, strict=True):
+        left[other] -= share
+        rows[vertex][other] = rows[other][vertex] = rows[vertex][other] + share
+    return tuple(left), tuple(map(tuple, rows))
+
+
+def _can_connect(state: State) -> bool:
+    """Whether no component is closed while vertices outside it remain."""
+    left, matrix = state
+    waiting = set(range(len(left)))
+    while waiting:
+        component = _component(next(iter(waiting)), matrix)
+        if not any(left[v] for v in component) and len(component) < len(left):
+            return False
+        waiting -= component
+    return True
+
+
+def _component(start: int, matrix: Matrix) -> set[int]:
+    """Vertices joined to `start`."""
+    seen, stack = {start}, [start]
+    while stack:
+        row = matrix[stack.pop()]
+        new = [w for w, m in enumerate(row) if m and w not in seen]
+        seen.update(new)
+        stack += new
+    return seen
