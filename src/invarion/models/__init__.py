@@ -1,0 +1,48 @@
+"""Models: settings as frozen values (`hip_nn`, `hip_nn_ts`, `hip_hop_nn`, `ace`) that know how to build a network."""
+
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
+
+from invarion.models.hip_config import (
+    HipConfig,
+    HipHopNNConfig,
+    HipNNConfig,
+    HipNNTSConfig,
+    hip_hop_nn,
+    hip_nn,
+    hip_nn_ts,
+)
+from invarion.models.hippynn import convert_hippynn
+
+ModelConfig = Annotated[HipNNConfig | HipNNTSConfig | HipHopNNConfig, Field(discriminator="kind")]
+"""Any model's settings, told apart by `kind`."""
+
+
+def model_config(data: object) -> HipConfig:
+    """The settings that a mapping with a `kind` describes, as in a YAML file or a model file's header.
+
+    Args:
+        data: a mapping with `kind` and that model's arguments.
+
+    Raises:
+        pydantic.ValidationError: an unknown kind or key, or a value out of range (a ValueError).
+
+    >>> model_config({"kind": "hip_nn", "cutoff": 5.0}).cutoff
+    5.0
+    """
+    return TypeAdapter(ModelConfig).validate_python(data)
+
+
+__all__ = [
+    "HipConfig",
+    "HipHopNNConfig",
+    "HipNNConfig",
+    "HipNNTSConfig",
+    "ModelConfig",
+    "convert_hippynn",
+    "hip_hop_nn",
+    "hip_nn",
+    "hip_nn_ts",
+    "model_config",
+]

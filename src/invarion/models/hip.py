@@ -1,0 +1,204 @@
+"""The HIP family: one message-passing network over three kinds of environment invariants."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from invarion.geometry.harmonics import harmonics
+from invarion.graphs import Graph
+from invarion.models.environment import environment
+from invarion.models.radial import Sensitivities
+
+Exchange = Callable[[Tensor], Tensor]
+"""Called on the features before every interaction after the first; an engine puts ghost communication here."""
+
+
+class Edges(NamedTuple):
+    """What every interaction of a network needs of a graph's edges; computed once."""
+
+    distances: Tensor
+    tensors: Tensor
+    centers: Tensor
+    neighbors: Tensor
+    species: Tensor
+
+
+class Layout(NamedTuple):
+    """Sizes and choices of a HIP network that do not depend on its kind of invariants."""
+
+    n_species: int
+    n_features: tuple[int, ...]
+    n_middle: tuple[int, ...]
+    n_atom_layers: int
+    residual: bool
+    activation: Callable[[Tensor], Tensor]
+    sensitivities: Callable[[], Sensitivities]
+    head: Callable[[int], nn.Module]
+    max_rank: int
+
+
+def same(features: Tensor) -> Tensor:
+    """The exchange that does nothing: all atoms are here."""
+    return features
+
+
+class Interaction(nn.Module):
+    r"""The layer through which atoms see their neighbours.
+
+    .. math:: A_{imc} = \sum_{e: i(e)=i} T_{em} \sum_{kb} s_k(r_e) V_{kcb} z_{j(e) b}, \qquad
+              y_{ic} = \mathrm{head}(A_i)_c + \sum_b W_{cb} z_{ib} + b_c
+
+    The same V serves every rank. Features of the first layer are one-hot species, so a row of mixed weights per
+    species stands for them.
+
+    Args:
+        n_in: C_in, features that come in.
+        n_out: C, features that go out.
+        sensitivities: radial functions.
+        head: from (N, M, C) tensors to (N, C) features.
+    """
+
+    def __init__(self, n_in: int, n_out: int, sensitivities: Sensitivities, head: nn.Module) -> None:
+        super().__init__()
+        self.sensitivities = sensitivities
+        self.head = head
+        self.weights = nn.Parameter(torch.empty(len(sensitivities.mu), n_out, n_in))
+        nn.init.xavier_normal_(self.weights)
+        self.self_interaction = _linear(n_in, n_out)
+
+    def forward(self, features: Tensor, edges: Edges, first: bool) -> Tensor:
+        """(N, C_in) features in, (N, C) out; `first` says that the features are one-hot species."""
+        n_sensitivities, n_out, n_in = self.weights.shape
+        if first:
+            mixed, rows = self.weights.permute(2, 0, 1).contiguous(), edges.species[edges.neighbors]
+        else:
+            mixed = (features @ self.weights.reshape(-1, n_in).T).view(-1, n_sensitivities, n_out)
+            rows = edges.neighbors
+        values = self.sensitivities(edges.distances)
+        tensors = environment(values, edges.tensors, mixed, edges.centers, rows, features.shape[0])
+        return self.head(tensors) + self.self_interaction(features)
+
+
+class Residual(nn.Module):
+    """z -> R f(layer(z)) + c + (z, or a linear map of z where the widths differ).
+
+    Args:
+        layer: from n_in to n_middle features.
+        sizes: (n_in, n_middle, n_out).
+        activation: f.
+    """
+
+    def __init__(self, layer: nn.Module, sizes: tuple[int, int, int], activation: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        n_in, n_middle, n_out = sizes
+        self.layer = layer
+        self.activation = activation
+        self.out = nn.Linear(n_middle, n_out)
+        self.adjust = nn.Identity() if n_in == n_out else nn.Linear(n_in, n_out, bias=False)
+
+    def forward(self, features: Tensor, *rest: object) -> Tensor:
+        """(N, n_in) in, (N, n_out) out; `rest` goes to the layer."""
+        return self.out(self.activation(self.layer(features, *rest))) + self.adjust(features)
+
+
+class Activated(nn.Module):
+    """z -> f(layer(z)): the layers of a network without residual connections."""
+
+    def __init__(self, layer: nn.Module, activation: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.layer = layer
+        self.activation = activation
+
+    def forward(self, features: Tensor, *rest: object) -> Tensor:
+        """(N, n_in) in, (N, n_out) out."""
+        return self.activation(self.layer(features, *rest))
+
+
+class HipNetwork(nn.Module):
+    """Blocks of one interaction and several atom layers; every block's features give a share of the energy.
+
+    Args:
+        layout: sizes and choices.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self.n_species = layout.n_species
+        self.max_rank = layout.max_rank
+        widths = (layout.n_species, *layout.n_features)
+        sizes = zip(widths[:-1], layout.n_middle, widths[1:], strict=True)
+        self.blocks = nn.ModuleList(nn.ModuleList(_block(layout, *size)) for size in sizes)
+        self.readouts = nn.ModuleList(nn.Linear(width, 1, bias=block > 0) for block, width in enumerate(widths))
+        nn.init.zeros_(self.readouts[0].weight)  # reference energies start this term; it learns the rest
+
+    def forward(self, graph: Graph, index: Tensor, exchange: Exchange = same) -> Tensor:
+        """Energy terms of every atom.
+
+        Args:
+            graph: N atoms, E edges, vectors in Angstrom.
+            index: (N,) int64, species of each atom as 0..n_species-1.
+            exchange: called on the features before every interaction after the first.
+
+        Returns:
+            (N, 1 + blocks) terms in network units, one per block, the species' own first.
+        """
+        edges = self._edges(graph, index)
+        features = nn.functional.one_hot(index, self.n_species).to(graph.vectors.dtype)
+        terms = [self.readouts[0](features)]
+        for number, (block, readout) in enumerate(zip(self.blocks, self.readouts[1:], strict=True)):
+            first = number == 0
+            features = block[0](features if first else exchange(features), edges, first)
+            for layer in block[1:]:
+                features = layer(features)
+            terms.append(readout(features))
+        return torch.cat(terms, dim=1)
+
+    @torch.no_grad()
+    def calibrate(self, graph: Graph, index: Tensor) -> None:
+        """Sets what should start at the size of the data: inner sensitivities left open, floors of normalisations.
+
+        Args:
+            graph: a sample of the training data.
+            index: (N,) species index of its atoms.
+        """
+        if len(graph.vectors) == 0:
+            return
+        nearest = float(torch.linalg.vector_norm(graph.vectors, dim=1).min())
+        for module in self.modules():
+            if isinstance(module, Sensitivities):
+                module.calibrate(nearest)
+        adjustable = [module for module in self.modules() if hasattr(module, "calibrating")]
+        for module in adjustable:
+            module.calibrating = True
+        self(graph, index)
+        for module in adjustable:
+            module.calibrating = False
+
+    def _edges(self, graph: Graph, index: Tensor) -> Edges:
+        distances = torch.linalg.vector_norm(graph.vectors, dim=1)
+        tensors = harmonics(graph.vectors / distances[:, None], self.max_rank)
+        return Edges(distances, tensors, graph.centers, graph.neighbors, index)
+
+
+def _block(layout: Layout, n_in: int, n_middle: int, n_out: int) -> list[nn.Module]:
+    def wrap(layer: nn.Module, width: int) -> nn.Module:
+        if layout.residual:
+            return Residual(layer, (width, n_middle, n_out), layout.activation)
+        return Activated(layer, layout.activation)
+
+    interaction = Interaction(n_in, n_middle, layout.sensitivities(), layout.head(n_middle))
+    atom_layers = [wrap(_linear(n_out, n_middle), n_out) for _ in range(layout.n_atom_layers)]
+    return [wrap(interaction, n_in), *atom_layers]
+
+
+def _linear(n_in: int, n_out: int) -> nn.Linear:
+    layer = nn.Linear(n_in, n_out)
+    nn.init.xavier_normal_(layer.weight)
+    return layer
+
+
+def interactions(network: HipNetwork) -> Sequence[Interaction]:
+    """The interaction layers of a network, from the first block to the last."""
+    return [module for module in network.modules() if isinstance(module, Interaction)]

@@ -1,0 +1,282 @@
+"""Settings of the HIP family as frozen values, and the builders that users call."""
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, PositiveFloat, model_validator
+from torch import Tensor, nn
+
+from invarion.exceptions import ConfigError
+from invarion.invariants import InvariantBasis, flexible_basis, optimal_basis, published_basis, separating_basis
+from invarion.models.heads import BasisHead, NormHead, ScalarHead
+from invarion.models.hip import HipNetwork, Layout
+from invarion.models.normalization import Normalization
+from invarion.models.radial import CutoffFunction, Sensitivities
+
+Width = Annotated[int, Field(ge=1)]
+Activation = Literal["softplus", "silu"]
+
+
+def _basis_from(value: Any) -> InvariantBasis:
+    return value if isinstance(value, InvariantBasis) else InvariantBasis.from_json(json.dumps(value))
+
+
+def _basis_data(basis: InvariantBasis) -> Any:
+    return json.loads(basis.to_json())
+
+
+BasisField = Annotated[InvariantBasis, PlainValidator(_basis_from), PlainSerializer(_basis_data)]
+
+
+class HipConfig(BaseModel):
+    """What all networks of the HIP family share; lengths in Angstrom. See `hip_hop_nn` for the meaning of each."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    cutoff: PositiveFloat
+    n_features: Width | tuple[Width, ...] = 64
+    n_interactions: Width | None = None
+    n_atom_layers: Annotated[int, Field(ge=0)] = 3
+    n_sensitivities: Width = 20
+    soft_min: PositiveFloat | None = None
+    soft_max: PositiveFloat | None = None
+    cutoff_function: CutoffFunction = "smooth"
+    resnet: bool | Width | tuple[Width, ...] = True
+    activation: Activation = "softplus"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if isinstance(self.n_features, tuple) and self.n_interactions not in (None, len(self.n_features)):
+            raise ConfigError(
+                f"n_features has {len(self.n_features)} widths and n_interactions is {self.n_interactions}; "
+                "give one width per interaction, or leave n_interactions out"
+            )
+        if isinstance(self.resnet, tuple) and len(self.resnet) != len(self.widths):
+            raise ConfigError(
+                f"resnet has {len(self.resnet)} widths for {len(self.widths)} interactions; give one width each"
+            )
+        inner = self.soft_min or 0.0
+        if not inner < self.outer:
+            raise ConfigError(f"soft_min is {inner} A and soft_max {self.outer} A; soft_min must be the smaller one")
+        return self
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Features after each interaction."""
+        if isinstance(self.n_features, tuple):
+            return self.n_features
+        return (self.n_features,) * (self.n_interactions or 1)
+
+    @property
+    def outer(self) -> float:
+        """Centre of the outermost sensitivity in Angstrom."""
+        return self.soft_max or 0.9 * self.cutoff
+
+    def network(self, species: tuple[int, ...]) -> HipNetwork:
+        """A network with random weights for these atomic numbers."""
+        max_rank, head = self._head()
+        layout = Layout(
+            n_species=len(species),
+            n_features=self.widths,
+            n_middle=self._middle(),
+            n_atom_layers=self.n_atom_layers,
+            residual=self.resnet is not False,
+            activation=_activation(self.activation),
+            sensitivities=self._sensitivities,
+            head=head,
+            max_rank=max_rank,
+        )
+        return HipNetwork(layout)
+
+    def _middle(self) -> tuple[int, ...]:
+        if isinstance(self.resnet, bool):
+            return self.widths
+        return self.resnet if isinstance(self.resnet, tuple) else (self.resnet,) * len(self.widths)
+
+    def _sensitivities(self) -> Sensitivities:
+        return Sensitivities(self.n_sensitivities, self.soft_min, self.outer, self.cutoff, self.cutoff_function)
+
+    def _head(self) -> tuple[int, Callable[[int], nn.Module]]:
+        raise NotImplementedError
+
+
+class HipNNConfig(HipConfig):
+    """Settings of HIP-NN."""
+
+    kind: Literal["hip_nn"] = "hip_nn"
+
+    def _head(self) -> tuple[int, Callable[[int], nn.Module]]:
+        return 0, lambda width: ScalarHead()
+
+
+class HipNNTSConfig(HipConfig):
+    """Settings of HIP-NN-TS."""
+
+    kind: Literal["hip_nn_ts"] = "hip_nn_ts"
+    max_rank: Annotated[int, Field(ge=1, le=6)] = 1
+    cusp: PositiveFloat = 1e-6
+
+    def _head(self) -> tuple[int, Callable[[int], nn.Module]]:
+        return self.max_rank, lambda width: NormHead(width, self.max_rank, self.cusp)
+
+
+class HipHopNNConfig(HipConfig):
+    """Settings of HIP-HOP-NN; `basis` is always spelled out, so that a stored model never depends on a search."""
+
+    kind: Literal["hip_hop_nn"] = "hip_hop_nn"
+    max_rank: Annotated[int, Field(ge=0, le=6)] = 3
+    max_degree: Annotated[int, Field(ge=1, le=10)] = 4
+    basis: BasisField
+    normalization: Normalization = "smooth"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out(cls, data: Any) -> Any:
+        """A basis by name ("optimal", "published", ...) becomes the basis itself; ranks and degree follow from it."""
+        if not isinstance(data, dict):
+            return data
+        basis = data.get("basis", "optimal")
+        if isinstance(basis, str):
+            basis = _named_basis(basis, data.get("max_rank", 3), data.get("max_degree", 4))
+        basis = _basis_from(basis)
+        if tuple(basis.ranks) != tuple(range(len(basis.ranks))):
+            raise ConfigError(
+                f"the basis acts on tensors of ranks {list(basis.ranks)}; a HIP-HOP-NN neuron has one of each rank 0..L"
+            )
+        return {**data, "basis": basis, "max_rank": basis.max_rank, "max_degree": basis.max_degree}
+
+    def _head(self) -> tuple[int, Callable[[int], nn.Module]]:
+        return self.max_rank, lambda width: BasisHead(width, self.basis, self.normalization)
+
+
+def hip_nn(
+    cutoff: float,
+    n_features: int | tuple[int, ...] = 64,
+    n_interactions: int | None = None,
+    **settings: Any,
+) -> HipNNConfig:
+    """Settings of a HIP-NN: neighbours seen through distances alone.
+
+    Args:
+        cutoff: Angstrom, > 0.
+        n_features: width of every block, or one width per block.
+        n_interactions: number of blocks, >= 1; 2 if not given.
+        settings: the further settings of `hip_hop_nn`, without max_rank, max_degree, basis and normalization.
+
+    Raises:
+        pydantic.ValidationError: a setting out of range (a ValueError).
+
+    References:
+        Lubbers et al., J. Chem. Phys. 148, 241715 (2018).
+
+    >>> hip_nn(cutoff=5.0, n_features=32).kind
+    'hip_nn'
+    """
+    return HipNNConfig(cutoff=cutoff, n_features=n_features, n_interactions=_blocks(n_features, n_interactions), **settings)
+
+
+def hip_nn_ts(
+    cutoff: float,
+    n_features: int | tuple[int, ...] = 64,
+    n_interactions: int | None = None,
+    max_rank: int = 1,
+    **settings: Any,
+) -> HipNNTSConfig:
+    """Settings of a HIP-NN-TS: HIP-NN plus norms of vector (max_rank 1) and quadrupole (max_rank 2) sensitivities.
+
+    Args:
+        cutoff: Angstrom, > 0.
+        n_features: width of every block, or one width per block.
+        n_interactions: number of blocks, >= 1; 2 if not given.
+        max_rank: highest tensor rank, 1..6.
+        settings: the further settings of `hip_hop_nn`, without max_degree, basis and normalization; and `cusp`
+            (1e-6), which rounds the norm at zero.
+
+    Raises:
+        pydantic.ValidationError: a setting out of range (a ValueError).
+
+    References:
+        Chigaev et al., J. Chem. Phys. 158, 184108 (2023).
+
+    >>> hip_nn_ts(cutoff=5.0, max_rank=2).max_rank
+    2
+    """
+    blocks = _blocks(n_features, n_interactions)
+    return HipNNTSConfig(cutoff=cutoff, n_features=n_features, n_interactions=blocks, max_rank=max_rank, **settings)
+
+
+def hip_hop_nn(
+    cutoff: float,
+    n_features: int | tuple[int, ...] = 64,
+    n_interactions: int | None = None,
+    n_atom_layers: int = 3,
+    n_sensitivities: int = 20,
+    max_rank: int = 3,
+    max_degree: int = 4,
+    basis: InvariantBasis | str = "optimal",
+    **settings: Any,
+) -> HipHopNNConfig:
+    """Settings of a HIP-HOP-NN: every neuron sees patterns of up to max_degree + 1 bodies through a basis.
+
+    Args:
+        cutoff: Angstrom, > 0.
+        n_features: width C of every block, or one width per block.
+        n_interactions: number of blocks, >= 1; 2 if not given.
+        n_atom_layers: layers after each interaction, >= 0.
+        n_sensitivities: radial functions K, >= 1.
+        max_rank: highest tensor rank L, 0..6; follows from `basis` where that is a basis.
+        max_degree: tensors multiplied, 1..10; follows from `basis` where that is a basis.
+        basis: "optimal", "published", "flexible" or "separating", or an `InvariantBasis` of one tensor per rank.
+        settings: `soft_min`, `soft_max` (Angstrom, centres of the innermost and outermost sensitivity; by default just
+            inside the data's smallest distance, and 0.9 cutoff), `cutoff_function` ("smooth" is C2, "cosine_squared"
+            the published one), `normalization` ("smooth", "group" is the published one, "none"), `resnet` (True, False
+            or inner widths), `activation` ("softplus" or "silu").
+
+    Returns:
+        A frozen config, equal to the `model` section of a YAML file.
+
+    Raises:
+        pydantic.ValidationError: a setting out of range (a ValueError).
+
+    References:
+        arXiv:2503.23515.
+
+    >>> config = hip_hop_nn(cutoff=5.5, n_features=32)
+    >>> len(config.basis)
+    13
+    """
+    return HipHopNNConfig.model_validate(
+        {
+            "cutoff": cutoff,
+            "n_features": n_features,
+            "n_interactions": _blocks(n_features, n_interactions),
+            "n_atom_layers": n_atom_layers,
+            "n_sensitivities": n_sensitivities,
+            "max_rank": max_rank,
+            "max_degree": max_degree,
+            "basis": basis,
+            **settings,
+        }
+    )
+
+
+def _blocks(n_features: int | tuple[int, ...], n_interactions: int | None) -> int | None:
+    return 2 if isinstance(n_features, int) and n_interactions is None else n_interactions
+
+
+def _named_basis(name: str, max_rank: int, max_degree: int) -> InvariantBasis:
+    if name == "optimal":
+        return optimal_basis(max_rank=max_rank, max_degree=max_degree)
+    if name == "published":
+        return published_basis(max_rank=max_rank, max_degree=max_degree)
+    if name == "flexible":
+        return flexible_basis(max_rank=max_rank)
+    if name == "separating":
+        return separating_basis(max_rank=max_rank)
+    raise ConfigError(f'basis is {name!r}; give "optimal", "published", "flexible", "separating" or an InvariantBasis')
+
+
+def _activation(name: Activation) -> Callable[[Tensor], Tensor]:
+    return nn.functional.silu if name == "silu" else torch.nn.functional.softplus

@@ -1,0 +1,89 @@
+"""Radial functions of an edge's length: cutoff functions and the sensitivities of the HIP family."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+CutoffFunction = Literal["smooth", "cosine_squared"]
+
+
+def cutoff_value(distances: Tensor, cutoff: float, function: CutoffFunction = "smooth") -> Tensor:
+    r"""How much a neighbour at each distance still counts: 1 at zero, 0 from the cutoff on.
+
+    With :math:`x = r / r_c < 1`: "smooth" is :math:`1 - 10x^3 + 15x^4 - 6x^5`, twice continuously differentiable
+    (C2) at the cutoff; "cosine_squared" is :math:`\cos^2(\pi x / 2)`, the published one, which is C1 only.
+
+    Args:
+        distances: (E,) in Angstrom, >= 0.
+        cutoff: r_c in Angstrom, > 0.
+        function: "smooth" or "cosine_squared".
+
+    Returns:
+        (E,) values in [0, 1].
+
+    References:
+        Lubbers et al., J. Chem. Phys. 148, 241715 (2018), for cosine_squared.
+
+    >>> cutoff_value(torch.tensor([0.0, 2.5, 5.0, 6.0]), 5.0)
+    tensor([1.0000, 0.5000, 0.0000, 0.0000])
+    """
+    x = (distances / cutoff).clamp(max=1.0)
+    if function == "cosine_squared":
+        # 1 - sin^2 would be exact at x = 1 as well; the mask keeps the derivative zero beyond the cutoff
+        return torch.cos(0.5 * math.pi * x).square() * (distances <= cutoff)
+    return 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x.square())
+
+
+class Sensitivities(nn.Module):
+    r"""Learnable Gaussians in the inverse distance, times a cutoff function.
+
+    .. math:: s_k(r) = \exp\big(-\tfrac12 \sigma_k^2 (1/r - 1/\mu_k)^2\big) f_c(r)
+
+    At the start :math:`1/\mu_k` is spaced evenly from 1/soft_max to 1/soft_min and
+    :math:`\sigma_k = 2 K \, \text{soft\_min}`.
+
+    Args:
+        n_sensitivities: K, >= 1.
+        soft_min: centre of the innermost function, Angstrom, > 0; None leaves it to `calibrate` (until then 0.75).
+        soft_max: centre of the outermost function, Angstrom.
+        cutoff: r_c, Angstrom.
+        function: cutoff function, "smooth" or "cosine_squared".
+
+    References:
+        Lubbers et al., J. Chem. Phys. 148, 241715 (2018), section II.B.
+    """
+
+    def __init__(
+        self, n_sensitivities: int, soft_min: float | None, soft_max: float, cutoff: float, function: CutoffFunction
+    ) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.soft_max = soft_max
+        self.open = soft_min is None
+        self.function: CutoffFunction = function
+        self.mu = nn.Parameter(torch.empty(n_sensitivities))
+        self.sigma = nn.Parameter(torch.empty(n_sensitivities))
+        self._place(0.75 if soft_min is None else soft_min)
+
+    def calibrate(self, nearest: float) -> None:
+        """Places the innermost function just inside the smallest distance of the data, if it was left open.
+
+        Args:
+            nearest: smallest distance in Angstrom, > 0.
+        """
+        if self.open:
+            self._place(min(0.9 * nearest, 0.5 * self.soft_max))
+
+    @torch.no_grad()
+    def _place(self, soft_min: float) -> None:
+        n_sensitivities = len(self.mu)
+        self.mu.copy_(1.0 / torch.linspace(1.0 / self.soft_max, 1.0 / soft_min, n_sensitivities))
+        self.sigma.fill_(2.0 * n_sensitivities * soft_min)
+
+    def forward(self, distances: Tensor) -> Tensor:
+        """Values (E, K) at distances (E,) in Angstrom, > 0."""
+        offset = (1.0 / distances)[:, None] - 1.0 / self.mu
+        gauss = torch.exp(-0.5 * (self.sigma * offset).square())
+        return gauss * cutoff_value(distances, self.cutoff, self.function)[:, None]
