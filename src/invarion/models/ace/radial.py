@@ -1,4 +1,4 @@
-"""Radial functions of ACE: four published families, each combined so that it ends twice differentiably at the cutoff."""
+"""Radial functions of ACE: four published families, combined to be C2 at the cutoff."""
 
 import math
 from typing import Literal
@@ -18,9 +18,8 @@ def radial_values(family: Family, distances: Tensor, cutoff: Tensor | float, n: 
     * SBessel: the orthonormal simplified spherical Bessel functions; no parameter.
     * ChebExpCos: :math:`\tfrac12(1 + \cos \pi u)`, then that times :math:`\tfrac12(1 - T_{k-1}(x))`,
       :math:`x = 1 - 2 (e^{-\lambda(u-1)} - 1) / (e^\lambda - 1)`.
-    * ChebPow: :math:`\tfrac12(1 - T_k(x))`, :math:`x = 1 - 2 (1-u)^\lambda` up to sign, that is
-      :math:`x = 2(1 - (1-u)^\lambda) - 1`.
-    * ChebLinear: :math:`\tfrac12(1 - T_k(1 - u))`, which alone does not vanish at the cutoff (see `smooth_combinations`).
+    * ChebPow: :math:`\tfrac12(1 - T_k(x))`, :math:`x = 1 - 2 (1-u)^\lambda`.
+    * ChebLinear: :math:`\tfrac12(1 - T_k(1 - u))`, which does not vanish at the cutoff (see `smooth_combinations`).
 
     Args:
         family: one of the four names.
@@ -42,7 +41,7 @@ def radial_values(family: Family, distances: Tensor, cutoff: Tensor | float, n: 
     scaled = distances / cutoff
     u = scaled.clamp(max=1.0)
     if family == "SBessel":
-        values = _spherical_bessel(u, n) / (u.new_tensor(cutoff) if isinstance(cutoff, float) else cutoff)[..., None] ** 1.5
+        values = _spherical_bessel(u, n) / torch.as_tensor(cutoff, dtype=u.dtype, device=u.device)[..., None] ** 1.5
     elif family == "ChebExpCos":
         x = 1.0 - 2.0 * torch.expm1(-parameter * (u - 1.0)) / math.expm1(parameter)
         step = 0.5 * (1.0 + torch.cos(math.pi * u))
@@ -135,7 +134,7 @@ class RadialFunctions(nn.Module):
         self.register_buffer("smooth", torch.from_numpy(smooth_combinations(family, n_base)), persistent=False)
 
     def base(self, distances: Tensor, center: Tensor, neighbor: Tensor) -> Tensor:
-        """Smooth base functions (E, K) of distances (E,) between elements center and neighbor (E,), inner step included."""
+        """Smooth base functions (E, K), inner step included; arguments as for `forward`."""
         cutoff = self.cutoffs[center, neighbor]
         raw = radial_values(self.family, distances, cutoff, self.smooth.shape[1], self.parameter)
         return (raw * inner_step(distances, *self.inner)[:, None]) @ self.smooth.T

@@ -1,0 +1,202 @@
+"""Settings of ACE models as a frozen value, and the builder `ace`."""
+
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PlainSerializer,
+    PlainValidator,
+    PositiveFloat,
+    model_validator,
+)
+
+from invarion.exceptions import ConfigError
+from invarion.models.ace.basis import AceBasis
+from invarion.models.ace.enumeration import Truncation, enumerate_coupled
+from invarion.models.ace.radial import Family
+
+Readout = Literal["linear", "embedding", "polynomial", "mlp", "kernel"]
+Selection = Literal["cheapest", "balanced", "conditioned"]
+PerDegree = Annotated[int, Field(ge=0)] | tuple[Annotated[int, Field(ge=0)], ...]
+Width = Annotated[int, Field(ge=1)]
+
+
+def _basis_from(value: Any) -> Any:
+    if isinstance(value, AceBasis) or value in ("full", "reduced"):
+        return value
+    if isinstance(value, dict):
+        return AceBasis.from_data(value)
+    raise ConfigError(f"basis is {value!r}; allowed are 'full', 'reduced' or an AceBasis")
+
+
+def _basis_data(basis: Any) -> Any:
+    return basis.to_data() if isinstance(basis, AceBasis) else basis
+
+
+BasisField = Annotated[Any, PlainValidator(_basis_from), PlainSerializer(_basis_data)]
+
+
+class ElementSettings(BaseModel):
+    """Limits for the atoms of one element that differ from the model's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_radial: PerDegree | None = None
+    max_rank: PerDegree | None = None
+    max_degree: Annotated[int, Field(ge=1, le=4)] | None = None
+    total_degree: Annotated[int, Field(ge=0)] | None = None
+
+
+class AceConfig(BaseModel):
+    """Settings of an ACE model; lengths in Angstrom. See `ace` for the meaning of each."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    kind: Literal["ace"] = "ace"
+    cutoff: PositiveFloat
+    n_radial: PerDegree = 4
+    max_rank: PerDegree = 3
+    max_degree: Annotated[int, Field(ge=1, le=4)] = 3
+    total_degree: Annotated[int, Field(ge=0)] | None = None
+    basis: BasisField = "reduced"
+    selection: Selection = "balanced"
+    min_per_degree: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    radial: Family = "SBessel"
+    radial_parameter: PositiveFloat = 4.0
+    n_base: Width | None = None
+    contraction: Literal["none", "optimal"] = "optimal"
+    cutoffs: dict[str, PositiveFloat] = Field(default_factory=dict)
+    inner_cutoff: NonNegativeFloat = 0.0
+    inner_width: PositiveFloat = 0.2
+    zbl: bool = False
+    elements: dict[str, ElementSettings] = Field(default_factory=dict)
+    readout: Readout = "linear"
+    n_densities: Width = 2
+    hidden: tuple[Width, ...] = (32, 32)
+    polynomial_degree: Annotated[int, Field(ge=2, le=3)] = 2
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self.truncation(None)
+        if self.radial == "ChebPow" and self.radial_parameter < 3.0:
+            raise ConfigError(
+                f"radial_parameter is {self.radial_parameter}; ChebPow is twice differentiable at the cutoff from 3 on"
+            )
+        longest = max(self.cutoffs.values(), default=0.0)
+        if longest > self.cutoff:
+            raise ConfigError(f"cutoffs has {longest} A, more than cutoff {self.cutoff} A; raise cutoff")
+        if self.inner_cutoff and not self.inner_width <= self.inner_cutoff < self.cutoff:
+            raise ConfigError(
+                f"inner_cutoff is {self.inner_cutoff} A with width {self.inner_width} A; "
+                f"inner_width <= inner_cutoff < {self.cutoff} is needed"
+            )
+        return self
+
+    def truncation(self, symbol: str | None) -> Truncation:
+        """Limits for the atoms of an element (its chemical symbol), or the model's own."""
+        own = self.elements.get(symbol, ElementSettings()) if symbol else ElementSettings()
+        degree = own.max_degree or self.max_degree
+        n_radial = _per_degree("n_radial", self.n_radial if own.n_radial is None else own.n_radial, degree)
+        max_rank = _per_degree("max_rank", self.max_rank if own.max_rank is None else own.max_rank, degree)
+        if n_radial[0] < 1 or min(max_rank) < 0 or max(max_rank) > 6:
+            raise ConfigError(f"n_radial is {n_radial} and max_rank {max_rank}; n_radial >= 1 at degree 1, ranks 0..6")
+        return Truncation(n_radial, max_rank, self.total_degree if own.total_degree is None else own.total_degree)
+
+    def pair_cutoffs(self, species: tuple[int, ...]) -> np.ndarray:
+        """(S, S) cutoffs in Angstrom by element of center and neighbour."""
+        from ase.data import atomic_numbers
+
+        table = np.full((len(species), len(species)), float(self.cutoff))
+        for pair, value in self.cutoffs.items():
+            places = [species.index(atomic_numbers[s]) for s in pair.split("-") if atomic_numbers.get(s) in species]
+            if len(places) == 2:
+                table[places[0], places[1]] = table[places[1], places[0]] = value
+        return table
+
+    def build_basis(self, species: tuple[int, ...]) -> AceBasis:
+        """The functions for these atomic numbers.
+
+        Raises:
+            ConfigError: an explicit basis for other elements.
+            BasisError: more functions than fit.
+        """
+        from invarion.models.ace.reduction import reduce_basis
+
+        if isinstance(self.basis, AceBasis):
+            if self.basis.species != species:
+                raise ConfigError(f"the basis is for elements {self.basis.species}, the data has {species}; rebuild it")
+            return self.basis
+        full = full_basis(self, species)
+        return full if self.basis == "full" else reduce_basis(full, self.selection, self.min_per_degree)
+
+    def network(self, species: tuple[int, ...]) -> Any:
+        """A network for these atomic numbers; linear and embedding coefficients start at zero."""
+        from invarion.models.ace.network import AceNetwork
+
+        return AceNetwork(self, species)
+
+
+def full_basis(config: AceConfig, species: tuple[int, ...]) -> AceBasis:
+    """All linearly independent functions within a config's limits.
+
+    >>> len(full_basis(AceConfig(cutoff=5.0, n_radial=3, max_rank=3, max_degree=4), (29,)))
+    1103
+    """
+    from ase.data import chemical_symbols
+
+    limits = [config.truncation(chemical_symbols[z]) for z in species]
+    functions = {limit: enumerate_coupled(limit, len(species)) for limit in set(limits)}
+    return AceBasis(species, tuple(functions[limit] for limit in limits), "full")
+
+
+def ace(
+    cutoff: float,
+    n_radial: int | tuple[int, ...] = 4,
+    max_rank: int | tuple[int, ...] = 3,
+    max_degree: int = 3,
+    basis: Literal["full", "reduced"] | AceBasis = "reduced",
+    readout: Readout = "linear",
+    **settings: Any,
+) -> AceConfig:
+    """Settings of an ACE model (Atomic Cluster Expansion), with all its descriptors or only those it needs.
+
+    Args:
+        cutoff: Angstrom, > 0.
+        n_radial: radial functions per element of neighbour; one number, or one per degree.
+        max_rank: largest tensor rank, 0..6; one number, or one per degree (degree 1 uses rank 0 alone).
+        max_degree: 1..4, the number of neighbour densities multiplied; the body order is one more.
+        basis: "full": every linearly independent function; "reduced": a functionally independent subset, certified;
+            or an `AceBasis`.
+        readout: "linear"; "embedding" (Finnis-Sinclair: linear plus square roots of further linear densities);
+            "polynomial" of the functions; "mlp" (per-element standardisation, linear part plus network); "kernel"
+            (energies alone, through scikit-learn).
+        settings: the other fields of `AceConfig`: total_degree (limit on the sum of n - 1 and rank), selection
+            ("cheapest", "balanced", "conditioned") and min_per_degree of a reduced basis; radial ("SBessel",
+            "ChebExpCos", "ChebPow", "ChebLinear"), radial_parameter, n_base (base functions that radial functions are
+            combined from) and contraction ("optimal" combines them by their variance in the training structures);
+            cutoffs ({"Si-O": 4.0}), inner_cutoff, inner_width, zbl; elements ({"H": {"max_rank": 2}});
+            n_densities, hidden, polynomial_degree.
+
+    Raises:
+        ConfigError: a setting out of range or inconsistent.
+
+    References:
+        R. Drautz, Phys. Rev. B 99, 014104 (2019); arXiv:2503.23515 (functional independence).
+
+    >>> ace(cutoff=5.0, n_radial=(8, 4, 3), max_rank=(0, 4, 3)).truncation(None).n_radial
+    (8, 4, 3)
+    """
+    fields = {"cutoff": cutoff, "n_radial": n_radial, "max_rank": max_rank, "max_degree": max_degree}
+    return AceConfig(**fields, basis=basis, readout=readout, **settings)
+
+
+def _per_degree(name: str, value: int | tuple[int, ...], degree: int) -> tuple[int, ...]:
+    if isinstance(value, int):
+        return (value,) * degree
+    if len(value) < degree:
+        raise ConfigError(f"{name} has {len(value)} numbers for max_degree {degree}; give one, or one per degree")
+    return tuple(value[:degree])

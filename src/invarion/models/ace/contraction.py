@@ -1,0 +1,62 @@
+"""Radial functions chosen by the data: the combinations of base functions that vary most among environments."""
+
+import torch
+from torch import Tensor
+
+from invarion.geometry import harmonics
+from invarion.graphs import Graph
+from invarion.models.ace.descriptor import AceDescriptor
+
+
+@torch.no_grad()
+def optimal_contraction(descriptor: AceDescriptor, graph: Graph, index: Tensor) -> None:
+    r"""Set the radial coefficients of a descriptor to the leading principal directions of its environments, in place.
+
+    For each pair of elements and rank, :math:`C_{kk'} = \langle \sum_m A_{k l m} A_{k' l m} \rangle` (the mean is
+    removed for l = 0) is diagonalised; R_n is its n-th eigenvector over the base functions, scaled by one number per
+    rank so that the leading A-basis value has unit variance. Pairs of elements that do not meet keep what they had.
+
+    Args:
+        descriptor: with base functions to combine.
+        graph: a batch of typical structures.
+        index: (N,) species indices.
+
+    References:
+        A. Goscinski et al., J. Chem. Phys. 155, 104106 (2021).
+    """
+    radial = descriptor.radial
+    center, neighbor = index[graph.centers], index[graph.neighbors]
+    distances = graph.vectors.norm(dim=1)
+    base = radial.base(distances, center, neighbor)
+    angular = harmonics(graph.vectors / distances[:, None], descriptor.max_rank)
+    for a in range(descriptor.plan.n_species):
+        for b in range(descriptor.plan.n_species):
+            edges = (center == a) & (neighbor == b)
+            for rank in range(descriptor.max_rank + 1):
+                part = angular[edges, rank**2 : (rank + 1) ** 2]
+                density = base.new_zeros(graph.n_atoms, base.shape[1], part.shape[1])
+                density = density.index_add(0, graph.centers[edges], base[edges, :, None] * part[:, None, :])
+                directions = _principal(density[index == a], rank)
+                if directions is not None:
+                    _assign(radial.coefficients[a, b], radial.radials, rank, directions)
+
+
+def _principal(density: Tensor, rank: int) -> Tensor | None:
+    """(K, K) directions as rows, the most varying first, of densities (N, K, 2l+1); None where nothing varies."""
+    if rank == 0:
+        density = density - density.mean(0, keepdim=True)
+    covariance = torch.einsum("nkm,njm->kj", density, density) / max(1, len(density))
+    values, vectors = torch.linalg.eigh(covariance)
+    largest = float(values[-1])
+    if not largest > 1e-12:
+        return None
+    rows = vectors.flip(1).T
+    # eigenvectors are defined up to a sign; the largest component is made positive, on every machine alike
+    signs = rows.gather(1, rows.abs().argmax(1, keepdim=True)).sign()
+    return rows * signs / largest**0.5
+
+
+def _assign(coefficients: Tensor, radials: tuple[tuple[int, int], ...], rank: int, directions: Tensor) -> None:
+    for q, (n, own) in enumerate(radials):
+        if own == rank:
+            coefficients[q] = directions[n - 1]
