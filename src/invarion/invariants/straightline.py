@@ -7,6 +7,7 @@ closed under differentiation: the adjoint (reverse mode) and the tangent (forwar
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 LINEAR = -1  # the right factor of a term c * a
@@ -55,6 +56,15 @@ class Program:
     def n_terms(self) -> int:
         """Number of terms of all rows: the additions and fused multiply-adds of one evaluation."""
         return sum(map(len, self.rows))
+
+    @cached_property
+    def last_uses(self) -> tuple[tuple[int, ...], ...]:
+        """For each row the scalars that no later row and no output needs."""
+        last = {i: k for k, row in enumerate(self.rows) for t in row for i in t[1:] if i != LINEAR}
+        ends: list[list[int]] = [[] for _ in self.rows]
+        for i in sorted(last.keys() - set(self.outputs)):
+            ends[last[i]].append(i)
+        return tuple(map(tuple, ends))
 
 
 @dataclass

@@ -1,0 +1,119 @@
+"""The invariant layer: tensors of every atom and channel to invariants, with first and second derivatives."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from invarion.exceptions import ConfigError
+from invarion.invariants.plan import Plan, compile_plan
+from invarion.invariants.straightline import LINEAR, ZERO, Program
+
+_CACHE = 1 << 19  # numbers held at once on a CPU
+
+
+def invariants(tensors: Tensor, plan: Plan) -> Tensor:
+    """Invariants of every environment and channel; differentiable twice.
+
+    Args:
+        tensors: (N, M, C) float32 or float64, packed components of C independent channels.
+        plan: invariants of M components.
+
+    Returns:
+        (N, B, C).
+
+    Raises:
+        ConfigError: tensors are not (N, M, C).
+
+    References:
+        arXiv:2503.23515 for the invariants of HIP-HOP-NN.
+    """
+    if tensors.ndim != 3 or tensors.shape[1] != plan.n_inputs:
+        raise ConfigError(f"tensors have shape {tuple(tensors.shape)}; allowed is (N, {plan.n_inputs}, C)")
+    return _Values.apply(tensors, plan)
+
+
+class InvariantLayer(nn.Module):
+    """`invariants` of a basis as a module.
+
+    Args:
+        basis: one tensor per rank; anything with `invariants` and `ranks`.
+    """
+
+    def __init__(self, basis: Any) -> None:
+        super().__init__()
+        self.plan = compile_plan(basis.invariants, basis.ranks)
+
+    def forward(self, tensors: Tensor) -> Tensor:
+        """(N, M, C) in, (N, B, C) out."""
+        return invariants(tensors, self.plan)
+
+
+class _Values(Function):
+    """y(x); nothing but x is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, tensors: Tensor, plan: Plan) -> Tensor:
+        ctx.save_for_backward(tensors)
+        ctx.plan = plan
+        return run(plan.values, tensors)
+
+    @staticmethod
+    def backward(ctx: Any, cotangents: Tensor) -> tuple[Tensor, None]:
+        return _Gradient.apply(*ctx.saved_tensors, cotangents, ctx.plan), None
+
+
+class _Gradient(Function):
+    """sum_b g_b dy_b/dx as a function of x and g, itself differentiable once."""
+
+    @staticmethod
+    def forward(ctx: Any, tensors: Tensor, cotangents: Tensor, plan: Plan) -> Tensor:
+        ctx.save_for_backward(tensors, cotangents)
+        ctx.plan = plan
+        return run(plan.gradient, tensors, cotangents)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, directions: Tensor) -> tuple[Tensor, Tensor, None]:
+        both = run(ctx.plan.curvature, *ctx.saved_tensors, directions)
+        second, first = both.split((ctx.plan.n_inputs, ctx.plan.n_outputs), dim=1)
+        return second, first, None
+
+
+def run(program: Program, *inputs: Tensor) -> Tensor:
+    """A program on tensors (N, *, C) whose middle axes, laid end to end, are its inputs; (N, outputs, C) out.
+
+    On a CPU it runs over blocks of N that stay in the cache; elsewhere, and while compiling, over all at once.
+    """
+    n_atoms, _, channels = inputs[0].shape
+    result = inputs[0].new_empty(n_atoms, len(program.outputs), channels)
+    for part in _blocks(inputs[0], program):
+        rows = [row for tensor in inputs for row in tensor[part].transpose(0, 1).contiguous()]
+        for b, row in enumerate(_outputs(program, rows)):
+            result[part, b] = row
+    return result
+
+
+def _blocks(like: Tensor, program: Program) -> Iterator[slice]:
+    n_atoms, _, channels = like.shape
+    whole = like.device.type != "cpu" or torch.compiler.is_compiling()
+    step = n_atoms if whole else _CACHE // ((program.n_inputs + len(program.rows)) * max(channels, 1))
+    return (slice(start, start + max(step, 1)) for start in range(0, n_atoms, max(step, 1)))
+
+
+def _outputs(program: Program, rows: list[Any]) -> Iterator[Tensor | float]:
+    """The rows of the outputs; those that are done with are let go."""
+    for row, ended in zip(program.rows, program.last_uses, strict=True):
+        (c, left, right), *others = row
+        total = rows[left] * (c if right == LINEAR else rows[right])
+        if right != LINEAR and c != 1.0:
+            total *= c
+        for c, left, right in others:
+            total = total.add_(rows[left], alpha=c) if right == LINEAR else total.addcmul_(rows[left], rows[right], value=c)
+        rows.append(total)
+        for i in ended:
+            rows[i] = None
+    return (0.0 if i == ZERO else rows[i] for i in program.outputs)
