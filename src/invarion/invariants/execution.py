@@ -1,4 +1,4 @@
-"""Running straight-line programs with numpy: each scalar is a row over many environments, a cache-sized block at a time."""
+"""Straight-line programs run by numpy: each scalar is a row over many environments, one cache-sized block at a time."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from invarion.exceptions import BasisError
 from invarion.invariants.plan import Plan
 from invarion.invariants.straightline import LINEAR, ZERO, Program
 
-_CACHE = 1 << 19  # numbers held at once: a few megabytes, what a core's second-level cache and its share of the third hold
+_CACHE = 1 << 19  # numbers held at once: what a core's caches hold
 _SHORTEST = 1024  # rows shorter than this spend their time in calls
 
 
@@ -106,6 +106,6 @@ def _room(total: NDArray | None, scratch: NDArray) -> NDArray | None:
 
 def _checked(plan: Plan, tensors: NDArray[np.floating]) -> NDArray[np.floating]:
     if tensors.ndim == 0 or tensors.shape[-1] != plan.n_inputs:
-        shape = "(..., %d)" % plan.n_inputs
-        raise BasisError(f"tensors have shape {tensors.shape}; tensors of ranks {plan.ranks} must have shape {shape}")
+        wanted = f"ranks {plan.ranks} need (..., {plan.n_inputs})"
+        raise BasisError(f"tensors have shape {tensors.shape}, but {wanted}: 2 rank + 1 components per rank")
     return tensors

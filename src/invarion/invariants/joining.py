@@ -123,7 +123,9 @@ def _products(left: Sequence[Scaled], right: Sequence[Scaled]) -> Iterator[tuple
             yield 1.0, a, b
 
 
-def _splitting(graph: ContractionGraph, piece: Piece, vertex: int, towards: list[int], parts: tuple[int, ...]) -> np.ndarray:
+def _splitting(
+    graph: ContractionGraph, piece: Piece, vertex: int, towards: Sequence[int], parts: tuple[int, ...]
+) -> np.ndarray:
     """(components of the vertex's legs, components of each part...)."""
     if graph.slots[vertex] != EPSILON:
         return split_table(sum(parts), parts)

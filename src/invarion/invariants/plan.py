@@ -1,4 +1,4 @@
-"""Plan: contractions compiled to straight-line code over the packed components, with exact first and second derivatives.
+"""Plan: contractions compiled to straight-line code over packed components, with exact first and second derivatives.
 
 The plan says what is computed; `execution` (numpy), `models.invariant_layer` (torch) and the fused kernel say how.
 """

@@ -24,17 +24,14 @@ class Piece:
         order: vertices of the graph in canonical order.
         automorphisms: permutations of the positions in order that leave the piece unchanged, identity included.
         legs: number of open legs of each vertex in order.
+        shape: number of components that these legs have.
     """
 
     key: tuple
     order: tuple[int, ...]
     automorphisms: tuple[tuple[int, ...], ...]
     legs: tuple[int, ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of components of each vertex's open legs."""
-        return tuple(2 * k + 1 for k in self.legs)
+    shape: tuple[int, ...]
 
     @cached_property
     def representatives(self) -> NDArray[np.int64]:
@@ -109,5 +106,7 @@ class ContractionGraph:
         order = tuple(vertices[p] for p in positions)
         legs = tuple(self.ranks[v] - sum(k for _, k in self.links(v, mask)) for v in order)
         if EPSILON in slots:  # symmetries would come with signs: such a piece is its own
-            return Piece((EPSILON, self.label, mask), order, (tuple(range(len(order))),), legs)
-        return Piece((tuple(slots), inner), order, tuple(automorphisms(slots, inner)), legs)
+            shape = tuple((1, 3, 3, 1)[k] if s == EPSILON else 2 * k + 1 for s, k in zip(slots, legs, strict=True))
+            return Piece((EPSILON, self.label, mask), order, (tuple(range(len(order))),), legs, shape)
+        shape = tuple(2 * k + 1 for k in legs)
+        return Piece((tuple(slots), inner), order, tuple(automorphisms(slots, inner)), legs, shape)

@@ -112,7 +112,7 @@ def _outputs(program: Program, rows: list[Any]) -> Iterator[Tensor | float]:
         if right != LINEAR and c != 1.0:
             total *= c
         for c, left, right in others:
-            total = total.add_(rows[left], alpha=c) if right == LINEAR else total.addcmul_(rows[left], rows[right], value=c)
+            _ = total.add_(rows[left], alpha=c) if right == LINEAR else total.addcmul_(rows[left], rows[right], value=c)
         rows.append(total)
         for i in ended:
             rows[i] = None
