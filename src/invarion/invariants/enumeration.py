@@ -4,11 +4,15 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations_with_replacement
 
+from invarion.exceptions import BasisError
 from invarion.invariants.canonical import Matrix, canonical_order, permute
 from invarion.invariants.contractions import Contraction, from_matrix
+from invarion.invariants.molien import estimated_candidates
+
+MOST_CANDIDATES = 1_000_000
 
 
-def contractions(ranks: Sequence[int], degree: int, parity: str = "even") -> Iterator[Contraction]:
+def enumerate_contractions(ranks: Sequence[int], degree: int, parity: str = "even") -> Iterator[Contraction]:
     """Connected contractions of one degree, each isomorphism class once, in a fixed order.
 
     Args:
@@ -17,12 +21,27 @@ def contractions(ranks: Sequence[int], degree: int, parity: str = "even") -> Ite
         parity: 'even', or 'odd' for contractions with one Levi-Civita tensor.
 
     Example:
-        >>> [c.name((0, 1, 2)) for c in contractions((0, 1, 2), 3)]
+        >>> [c.name((0, 1, 2)) for c in enumerate_contractions((0, 1, 2), 3)]
         ['1.1.2:ac.bc', '2.2.2:ab.ac.bc']
     """
     for slots in combinations_with_replacement(range(len(ranks)), degree):
         if _can_close([ranks[s] for s in slots], parity == "odd"):
             yield from _of_tensors(slots, ranks, parity == "odd")
+
+
+def candidates(ranks: Sequence[int], degree: int, parity: str = "even") -> list[Contraction]:
+    """All contractions of one degree, after a look at how many there will be.
+
+    Raises:
+        BasisError: more than a million by estimate.
+    """
+    expected = estimated_candidates(ranks, degree, parity == "odd")
+    if expected > MOST_CANDIDATES:
+        raise BasisError(
+            f"about {expected:.0e} contractions of degree {degree} exist for {len(ranks)} tensors of rank <= {max(ranks)}, "
+            f"more than {MOST_CANDIDATES:.0e}; lower max_degree, max_rank or channels"
+        )
+    return list(enumerate_contractions(ranks, degree, parity))
 
 
 def _can_close(degrees: Sequence[int], epsilon: bool) -> bool:
