@@ -170,7 +170,8 @@ def worst(comparison: Comparison, count: int = 10) -> list[dict[str, Any]]:
         count: how many.
 
     Returns:
-        Rows with index (0-based place in the data), origin (file and frame), formula, group, energy error and largest force error.
+        Rows with index (0-based place in the data), origin (file and frame), formula, group, energy error and largest
+        force error.
     """
     largest = _largest_force_errors(comparison)
     key = largest if np.isfinite(largest).any() else np.abs(comparison.energy_errors)

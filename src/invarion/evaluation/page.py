@@ -20,7 +20,8 @@ h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
 p { margin: .3rem 0 .8rem; max-width: 75ch; }
 .soft { color: var(--soft); }
 .lead { font-size: 1.1rem; }
-section { background: white; border: 1px solid var(--line); border-radius: 10px; padding: 1.2rem 1.4rem; margin: 1.1rem 0; }
+section { background: white; border: 1px solid var(--line); border-radius: 10px; padding: 1.2rem 1.4rem;
+  margin: 1.1rem 0; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: .9rem; margin: 1.1rem 0; }
 .tile { background: white; border: 1px solid var(--line); border-radius: 10px; padding: .8rem 1.1rem; }
 .tile b { display: block; font-size: 1.7rem; line-height: 1.3; color: var(--accent); font-weight: 650; }
@@ -43,7 +44,8 @@ def render_page(title: str, parts: Sequence[str]) -> str:
     """A whole page; `parts` are HTML already."""
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     body = "\n".join(part for part in parts if part)
-    return f'<!doctype html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body><main>{body}</main></body></html>\n'
+    styled = f"<head>{head}<style>{STYLE}</style></head>"
+    return f'<!doctype html>\n<html lang="en">{styled}\n<body><main>{body}</main></body></html>\n'
 
 
 def render_section(title: str, *parts: str) -> str:

@@ -107,11 +107,9 @@ def _places(found: Mapping[str, Any]) -> str:
         _bars("Mean absolute energy error by group (structures)", "meV/atom", groups, "energy_mae_mev_per_atom", "n_structures"),
     ]  # fmt: skip
     text = "A long bar names what the model knows least; more training structures of that kind help most."
-    return (
-        render_section("Where are the errors?", render_text(text, "soft"), render_pair(*pictures))
-        if any(pictures)
-        else ""
-    )
+    if not any(pictures):
+        return ""
+    return render_section("Where are the errors?", render_text(text, "soft"), render_pair(*pictures))
 
 
 def _bars(title: str, unit: str, rows: Mapping[str, Mapping[str, Any]], key: str, counted: str) -> str:
@@ -263,6 +261,7 @@ def _short(row: Mapping[str, Any]) -> dict[str, Any]:
         "n_atoms": "atoms",
         "n_structures": "structures",
         "index": "index",
+        "origin": "file and frame",
         "formula": "formula",
         "group": "group",
     }
