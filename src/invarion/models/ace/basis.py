@@ -1,12 +1,12 @@
 """AceBasis: the functions that describe each element's atoms, full or reduced, with stable names and certificates."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from invarion.exceptions import BasisError
+from invarion.exceptions import BasisError, CertificateError
+from invarion.models.ace.certificate import AceCertificate
 from invarion.models.ace.enumeration import Coupled, Slot
 
 _FORMAT = 1
@@ -20,7 +20,7 @@ class AceBasis:
         species: atomic numbers, ascending; slots of functions count neighbours' elements in this order.
         functions: for each element of the central atom, its functions.
         kind: "full" (linearly independent), "reduced" (functionally independent) or "chosen".
-        certificates: one per element where independence was proved, as JSON-like data; empty otherwise.
+        certificates: one per element where functional independence was proved; empty otherwise.
 
     Raises:
         BasisError: functions that are not listed once per element.
@@ -29,7 +29,7 @@ class AceBasis:
     species: tuple[int, ...]
     functions: tuple[tuple[Coupled, ...], ...]
     kind: str = "chosen"
-    certificates: tuple[Any, ...] = ()
+    certificates: tuple[AceCertificate, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.functions) != len(self.species):
@@ -63,6 +63,16 @@ class AceBasis:
             for center, functions in enumerate(self.functions)
         )
 
+    def check(self) -> bool:
+        """Verify every certificate from scratch.
+
+        Raises:
+            CertificateError: a certificate does not hold, or there is none.
+        """
+        if not self.certificates:
+            raise CertificateError(f"a {self.kind} ACE basis carries no certificate; reduce it first")
+        return all(c.check(functions) for c, functions in zip(self.certificates, self.functions, strict=True))
+
     def degrees(self, element: int = 0) -> tuple[int, ...]:
         """How many functions of degree 1, 2, ... describe an element's atoms."""
         counts = [0] * self.max_degree
@@ -83,8 +93,9 @@ class AceBasis:
     def to_data(self) -> dict[str, Any]:
         """The basis as plain lists and numbers, for YAML and JSON."""
         functions = [[[*(list(s) for s in f.slots), f.inner] for f in fs] for fs in self.functions]
+        proofs = [certificate.to_data() for certificate in self.certificates]
         data = {"format": _FORMAT, "kind": self.kind, "species": list(self.species), "functions": functions}
-        return data | {"certificates": [json.loads(c.to_json()) for c in self.certificates]}
+        return data | {"certificates": proofs}
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "AceBasis":
@@ -100,7 +111,8 @@ class AceBasis:
                 tuple(Coupled(tuple(Slot(*slot) for slot in row[:-1]), row[-1]) for row in rows)
                 for rows in data["functions"]
             )
-            return cls(tuple(data["species"]), functions, data["kind"])
+            proofs = tuple(AceCertificate.from_data(proof) for proof in data.get("certificates", ()))
+            return cls(tuple(data["species"]), functions, data["kind"], proofs)
         except (KeyError, TypeError, IndexError) as error:
             raise BasisError(f"not an ACE basis: {error}") from error
 

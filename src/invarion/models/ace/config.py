@@ -64,11 +64,11 @@ class AceConfig(BaseModel):
     total_degree: Annotated[int, Field(ge=0)] | None = None
     basis: BasisField = "reduced"
     selection: Selection = "balanced"
-    min_per_degree: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    min_per_degree: dict[int, Annotated[int, Field(ge=0)]] | None = None
     radial: Family = "SBessel"
     radial_parameter: PositiveFloat = 4.0
     n_base: Width | None = None
-    contraction: Literal["none", "optimal"] = "optimal"
+    contraction: Literal["none", "optimal"] = "none"
     cutoffs: dict[str, PositiveFloat] = Field(default_factory=dict)
     inner_cutoff: NonNegativeFloat = 0.0
     inner_width: PositiveFloat = 0.2

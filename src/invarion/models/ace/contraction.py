@@ -9,7 +9,7 @@ from invarion.models.ace.descriptor import AceDescriptor
 
 
 @torch.no_grad()
-def optimal_contraction(descriptor: AceDescriptor, graph: Graph, index: Tensor) -> None:
+def optimal_contraction(descriptor: AceDescriptor, graph: Graph, index: Tensor, smoothness: float = 2.0) -> None:
     r"""Set the radial coefficients of a descriptor to the leading principal directions of its environments, in place.
 
     For each pair of elements and rank, :math:`C_{kk'} = \langle \sum_m A_{k l m} A_{k' l m} \rangle` (the mean is
@@ -36,15 +36,17 @@ def optimal_contraction(descriptor: AceDescriptor, graph: Graph, index: Tensor) 
                 part = angular[edges, rank**2 : (rank + 1) ** 2]
                 density = base.new_zeros(graph.n_atoms, base.shape[1], part.shape[1])
                 density = density.index_add(0, graph.centers[edges], base[edges, :, None] * part[:, None, :])
-                directions = _principal(density[index == a], rank)
+                directions = _principal(density[index == a], rank, smoothness)
                 if directions is not None:
                     _assign(radial.coefficients[a, b], radial.radials, rank, directions)
 
 
-def _principal(density: Tensor, rank: int) -> Tensor | None:
+def _principal(density: Tensor, rank: int, smoothness: float) -> Tensor | None:
     """(K, K) directions as rows, the most varying first, of densities (N, K, 2l+1); None where nothing varies."""
     if rank == 0:
         density = density - density.mean(0, keepdim=True)
+    weights = torch.arange(1, density.shape[1] + 1, dtype=density.dtype, device=density.device) ** -smoothness
+    density = density * weights[:, None]
     covariance = torch.einsum("nkm,njm->kj", density, density) / max(1, len(density))
     values, vectors = torch.linalg.eigh(covariance)
     largest = float(values[-1])
@@ -53,7 +55,7 @@ def _principal(density: Tensor, rank: int) -> Tensor | None:
     rows = vectors.flip(1).T
     # eigenvectors are defined up to a sign; the largest component is made positive, on every machine alike
     signs = rows.gather(1, rows.abs().argmax(1, keepdim=True)).sign()
-    return rows * signs / largest**0.5
+    return rows * signs * weights / largest**0.5
 
 
 def _assign(coefficients: Tensor, radials: tuple[tuple[int, int], ...], rank: int, directions: Tensor) -> None:

@@ -50,7 +50,7 @@ class AceDescriptor(nn.Module):
             self.register_buffer(f"_dots{element}", torch.from_numpy(_flat_dots(dots)), persistent=False)
 
     def edge_values(self, vectors: Tensor, center: Tensor, neighbor: Tensor) -> Tensor:
-        """What each edge adds to its center's A (E, W), for vectors (E, 3) between elements center and neighbor (E,)."""
+        """What edges add to A (E, W): vectors (E, 3) in Angstrom, elements of center and neighbor (E,)."""
         distances = vectors.norm(dim=1)
         radial = self.radial(distances, center, neighbor)
         angular = harmonics(vectors / distances[:, None], self.max_rank)

@@ -1,0 +1,130 @@
+"""Rows of the linear problem: how energies, forces and virials depend on the coefficients of the functions."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from invarion.graphs import Graph
+from invarion.models.ace.descriptor import AceDescriptor
+from invarion.models.ace.plan import Dots, GradientTerms, Plan, gradient_terms
+
+
+class Design(NamedTuple):
+    """Derivatives of one structure's labels with respect to the coefficients; B counts functions of all elements.
+
+    Attributes:
+        energy: (B,) sum of each function over the atoms of its element.
+        forces: (3N, B) rows x, y, z of atom 0, then atom 1, ...
+        strain: (6, B) derivative with respect to strain, Voigt order xx, yy, zz, yz, xz, xy.
+    """
+
+    energy: np.ndarray
+    forces: np.ndarray
+    strain: np.ndarray
+
+
+class DesignBuilder:
+    """Makes `Design` rows of structures for a descriptor whose parameters stay as they are.
+
+    Args:
+        descriptor: evaluated in float64.
+    """
+
+    def __init__(self, descriptor: AceDescriptor) -> None:
+        self.descriptor = descriptor
+        self.plan = descriptor.plan
+        self.terms = [gradient_terms(self.plan, dots) for dots in self.plan.dots]
+        self.offsets = np.concatenate([[0], np.cumsum([len(dots.width) for dots in self.plan.dots])])
+
+    @property
+    def n_columns(self) -> int:
+        """B, the number of coefficients."""
+        return int(self.offsets[-1])
+
+    def __call__(self, graph: Graph, index: Tensor) -> Design:
+        """Rows of one structure.
+
+        Args:
+            graph: one structure, float64, on the CPU.
+            index: (N,) species indices.
+        """
+        edges, slopes = _edge_slopes(self.descriptor, graph, index)
+        neighbor = index[graph.neighbors].numpy()
+        values = _sum_edges(edges, graph.centers.numpy() * self.plan.n_species + neighbor, graph.n_atoms, self.plan)
+        design = Design(
+            np.zeros(self.n_columns),
+            np.zeros((graph.n_atoms, 3, self.n_columns)),
+            np.zeros((6, self.n_columns)),
+        )
+        starts = np.searchsorted(graph.centers.numpy(), np.arange(graph.n_atoms + 1))
+        for atom, element in enumerate(index.tolist()):
+            columns = slice(self.offsets[element], self.offsets[element + 1])
+            functions, jacobian = jacobian_of_atom(
+                self.plan, self.plan.dots[element], self.terms[element], values[atom]
+            )
+            design.energy[columns] += functions
+            mine = slice(starts[atom], starts[atom + 1])
+            rows = self._edge_rows(slopes[mine], neighbor[mine], jacobian)
+            _scatter(design, columns, atom, graph.neighbors[mine].numpy(), graph.vectors[mine].numpy(), rows)
+        return design._replace(forces=design.forces.reshape(-1, self.n_columns))
+
+    def _edge_rows(self, slopes: np.ndarray, neighbor: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
+        """(E, 3, B): derivative of an atom's functions with respect to each of its edge vectors."""
+        rows = np.empty((len(slopes), 3, len(jacobian)))
+        for species in range(self.plan.n_species):
+            edges = neighbor == species
+            block = jacobian[:, species * self.plan.width : (species + 1) * self.plan.width]
+            flat = slopes[edges].reshape(-1, self.plan.width)
+            rows[edges] = (flat @ block.T).reshape(-1, 3, len(jacobian))
+        return rows
+
+
+def jacobian_of_atom(plan: Plan, dots: Dots, terms: GradientTerms, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Functions (B,) and their derivatives (B, n_values) with respect to one atom's A-basis values (n_values,)."""
+    products = np.bincount(plan.out, plan.number * values[plan.one] * values[plan.two], plan.n_products)
+    z = np.concatenate([values, products, [1.0]])
+    flat = terms.number * z[terms.factor] * np.append(values, 1.0)[terms.other]
+    n = len(dots.width)
+    jacobian = np.bincount(terms.function * plan.n_values + terms.column, flat, n * plan.n_values)
+    function = np.repeat(np.arange(n), dots.width)
+    step = np.arange(len(function)) - np.repeat(np.cumsum(dots.width) - dots.width, dots.width)
+    functions = np.bincount(function, z[dots.left[function] + step] * z[dots.right[function] + step], n)
+    return functions, jacobian.reshape(n, plan.n_values)
+
+
+def _edge_slopes(descriptor: AceDescriptor, graph: Graph, index: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """What each edge adds to A (E, W), and its derivative (E, 3, W): three forward-mode passes, exact."""
+    center, neighbor = index[graph.centers], index[graph.neighbors]
+    tangents = torch.eye(3, dtype=graph.vectors.dtype)
+
+    def along(tangent: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.func.jvp(
+            lambda vectors: descriptor.edge_values(vectors, center, neighbor),
+            (graph.vectors,),
+            (tangent.expand_as(graph.vectors).contiguous(),),
+        )
+
+    passes = [along(tangent) for tangent in tangents]
+    return passes[0][0].numpy(), torch.stack([slope for _, slope in passes], 1).numpy()
+
+
+def _sum_edges(edges: np.ndarray, rows: np.ndarray, n_atoms: int, plan: Plan) -> np.ndarray:
+    values = torch.zeros(n_atoms * plan.n_species, plan.width, dtype=torch.float64)
+    return values.index_add(0, torch.from_numpy(rows), torch.from_numpy(edges)).numpy().reshape(n_atoms, -1)
+
+
+def _scatter(
+    design: Design, columns: slice, atom: int, neighbors: np.ndarray, vectors: np.ndarray, rows: np.ndarray
+) -> None:
+    """Add an atom's edge derivatives to the force rows of both ends and to the strain rows, in place."""
+    design.forces[atom, :, columns] += rows.sum(0)
+    for neighbor, row in zip(neighbors, rows, strict=True):
+        design.forces[neighbor, :, columns] -= row
+    flat = rows.reshape(-1, rows.shape[2])
+    for voigt, (a, b) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
+        weights = np.zeros((len(vectors), 3))
+        weights[:, b] += 0.5 * vectors[:, a]
+        weights[:, a] += 0.5 * vectors[:, b]
+        design.strain[voigt, columns] += weights.reshape(-1) @ flat
