@@ -1,14 +1,20 @@
 """The hot sum: the tensors of every atom's environment, from its neighbours' mixed features.
 
 Everything a model of this package knows about geometry passes through one sum. It is linear in each of its three
-factors, so its derivatives of any order are sums of the same kind.
+factors, so its derivatives of any order are sums of the same kind. `environment` and `moments` choose between the plain
+path of this module and the kernels of `invarion.models.kernels`, which give the same numbers to rounding.
 """
 
+import logging
+from functools import cache
+from importlib.util import find_spec
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+
+from invarion.exceptions import ConfigError
 
 _BLOCK = 1 << 23  # largest number of gathered values held at once by the plain path
 
@@ -20,6 +26,8 @@ def environment(
     centers: Tensor,
     neighbors: Tensor,
     n_atoms: int | None = None,
+    local: bool = False,
+    kernel: str = "auto",
 ) -> Tensor:
     r"""Sum over each atom's neighbours of radial function x direction tensor x feature.
 
@@ -36,9 +44,16 @@ def environment(
         centers: (E,) int64 in 0..n_atoms-1, non-decreasing: the atom each edge adds to.
         neighbors: (E,) int64 in 0..R-1: the row of `mixed` each edge reads.
         n_atoms: number of atoms N; R where it is not given.
+        local: whether a radial function whose value is below rounding beside the edge's largest also has a slope below
+            rounding (true of Gaussians, not of functions that cross zero): the kernels then leave such terms out.
+        kernel: "auto" takes the fused kernels wherever they run, "torch" the plain path, "numba" the kernels or an
+            error.
 
     Returns:
         (N, M, C) environment tensors, zero for an atom without edges; differentiable twice in all three factors.
+
+    Raises:
+        ConfigError: kernel is "numba" where the kernels cannot run.
 
     References:
         Lubbers et al., J. Chem. Phys. 148, 241715 (2018) (rank 0); Chigaev et al., J. Chem. Phys. 158, 184108 (2023)
@@ -51,11 +66,139 @@ def environment(
         <BLANKLINE>
                 [[0.]]])
     """
-    n_atoms = mixed.shape[0] if n_atoms is None else n_atoms
-    return plain_environment(sensitivities, tensors, mixed, centers, neighbors, n_atoms)
+    n = mixed.shape[0] if n_atoms is None else n_atoms
+    if torch.jit.is_scripting():
+        return _sum_edges(sensitivities, tensors, mixed, centers, neighbors, n)
+    else:  # noqa: RET505 - the compiler of TorchScript must not see what follows
+        return _environment(sensitivities, tensors, mixed, centers, neighbors, n, local, kernel)
 
 
-def plain_environment(
+def moments(
+    sensitivities: Tensor,
+    tensors: Tensor,
+    centers: Tensor,
+    kinds: Tensor,
+    n_atoms: int,
+    n_kinds: int,
+    local: bool = False,
+    kernel: str = "auto",
+) -> Tensor:
+    r"""Sum over each atom's neighbours of one kind of radial function x direction tensor: the atomic basis.
+
+    .. math:: B_{imrk} = \sum_{e: i(e) = i, r(e) = r} T_{em} s_{ek}
+
+    Args:
+        sensitivities: (E, K) radial functions s of each edge's length, cutoff included.
+        tensors: (E, M) direction tensors T of each edge, packed by rank.
+        centers: (E,) int64 in 0..n_atoms-1, non-decreasing: the atom each edge adds to.
+        kinds: (E,) int64 in 0..n_kinds-1, for instance the species index of each edge's neighbour.
+        n_atoms: number of atoms N.
+        n_kinds: number of kinds R.
+        local: as in `environment`.
+        kernel: as in `environment`.
+
+    Returns:
+        (N, M, R, K), differentiable twice in both factors.
+
+    Raises:
+        ConfigError: kernel is "numba" where the kernels cannot run.
+
+    References:
+        R. Drautz, Phys. Rev. B 99, 014104 (2019).
+
+    Examples:
+        >>> s, T = torch.tensor([[1.0], [2.0]]), torch.ones(2, 1)
+        >>> moments(s, T, torch.tensor([0, 0]), torch.tensor([1, 1]), 1, 2).flatten()
+        tensor([0., 3.])
+    """
+    if torch.jit.is_scripting():
+        return _sum_by_kind(sensitivities, tensors, centers, kinds, n_atoms, n_kinds)
+    else:  # noqa: RET505 - the compiler of TorchScript must not see what follows
+        return _moments(sensitivities, tensors, centers, kinds, n_atoms, n_kinds, local, kernel)
+
+
+def runs_fused(values: Tensor, kernel: str = "auto") -> bool:
+    """Whether sums over values of this type and device go through the kernels.
+
+    Raises:
+        ConfigError: kernel is "numba" where the kernels cannot run, or an unknown word.
+    """
+    reason = why_plain(values)
+    if kernel not in ("auto", "torch", "numba"):
+        raise ConfigError(f'kernel is {kernel!r}; allowed are "auto", "torch" and "numba"')
+    if kernel == "numba" and reason:
+        raise ConfigError(f'kernel is "numba", but {reason}; use kernel="auto" or "torch"')
+    return kernel != "torch" and not reason
+
+
+def why_plain(values: Tensor) -> str:
+    """What keeps these values from the kernels; empty where nothing does."""
+    if values.device.type != "cpu":
+        return f"the kernels run on the CPU and the tensors are on {values.device}"
+    if values.dtype not in (torch.float32, torch.float64):
+        return f"the kernels take float32 and float64, not {values.dtype}"
+    return "" if _numba_found() else "numba is not installed"
+
+
+@cache
+def _numba_found() -> bool:
+    """Whether the kernels can be compiled here; looked up, and reported where they cannot, once."""
+    found = find_spec("numba") is not None
+    if not found:
+        message = "numba is not installed: sums over neighbours take the plain path, many times slower; %s"
+        logging.getLogger(__name__).warning(message, "pip install 'invarion[fast]'")
+    return found
+
+
+def _environment(
+    sensitivities: Tensor,
+    tensors: Tensor,
+    mixed: Tensor,
+    centers: Tensor,
+    neighbors: Tensor,
+    n_atoms: int,
+    local: bool,
+    kernel: str,
+) -> Tensor:
+    """`environment` on the path that fits."""
+    if not runs_fused(mixed, kernel):
+        return _plain_environment(sensitivities, tensors, mixed, centers, neighbors, n_atoms)
+    if _fewer_products_by_kind(sensitivities, tensors, mixed, n_atoms):
+        by_kind = _moments(sensitivities, tensors, centers, neighbors, n_atoms, mixed.shape[0], local, kernel)
+        return by_kind.flatten(2) @ mixed.flatten(0, 1)
+    from invarion.models.kernels.environment_ops import fused_environment
+
+    return fused_environment(sensitivities, tensors, mixed, centers, neighbors, n_atoms, local)
+
+
+def _moments(
+    sensitivities: Tensor,
+    tensors: Tensor,
+    centers: Tensor,
+    kinds: Tensor,
+    n_atoms: int,
+    n_kinds: int,
+    local: bool,
+    kernel: str,
+) -> Tensor:
+    """`moments` on the path that fits."""
+    if not runs_fused(sensitivities, kernel):
+        return _sum_by_kind(sensitivities, tensors, centers, kinds, n_atoms, n_kinds)
+    from invarion.models.kernels.moments_ops import fused_moments
+
+    return fused_moments(sensitivities, tensors, centers, kinds, n_atoms, n_kinds, local)
+
+
+def _fewer_products_by_kind(sensitivities: Tensor, tensors: Tensor, mixed: Tensor, n_atoms: int) -> bool:
+    """Whether moments by row of `mixed`, then one matrix product, take fewer multiplications than a sum over edges.
+
+    Matrix products run about twice as fast per multiplication as the sum, of which about six radial functions count.
+    """
+    n_edges, n_components = tensors.shape
+    return n_atoms * n_components * mixed.shape[0] * mixed.shape[1] < 2 * n_edges * (n_components + 6)
+
+
+def _plain_environment(
     sensitivities: Tensor, tensors: Tensor, mixed: Tensor, centers: Tensor, neighbors: Tensor, n_atoms: int
 ) -> Tensor:
     """`environment` in plain torch operations: the reference for the kernels, and the path for every other device.
@@ -93,5 +236,14 @@ def _sum_edges(
 ) -> Tensor:
     """The definition: gather, contract over radial functions, multiply by the tensors, add up by center."""
     received = torch.einsum("ek,ekc->ec", sensitivities, mixed[neighbors])
-    total = mixed.new_zeros(n_atoms, tensors.shape[1], mixed.shape[2])
+    total = mixed.new_zeros([n_atoms, tensors.shape[1], mixed.shape[2]])
     return total.index_add(0, centers, tensors[:, :, None] * received[:, None, :])
+
+
+def _sum_by_kind(
+    sensitivities: Tensor, tensors: Tensor, centers: Tensor, kinds: Tensor, n_atoms: int, n_kinds: int
+) -> Tensor:
+    """The definition: multiply, add up by center and kind."""
+    total = sensitivities.new_zeros([n_atoms * n_kinds, tensors.shape[1], sensitivities.shape[1]])
+    total = total.index_add(0, centers * n_kinds + kinds, tensors[:, :, None] * sensitivities[:, None, :])
+    return total.view([n_atoms, n_kinds, tensors.shape[1], sensitivities.shape[1]]).transpose(1, 2)

@@ -1,0 +1,58 @@
+"""Tensors as the flat arrays that compiled loops take, and what every loop over edges needs to know about them."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from invarion.models.kernels.edges import row_pointers, supports
+from invarion.models.kernels.threads import spread
+
+
+def numpy_dtype(tensor: Tensor) -> np.dtype:
+    """The numpy type of a tensor's numbers."""
+    return np.dtype(str(tensor.dtype).removeprefix("torch."))
+
+
+def flat(tensor: Tensor) -> np.ndarray:
+    """The tensor's own memory as a one-dimensional array; a copy only where the tensor is not contiguous."""
+    return tensor.detach().contiguous().view(-1).numpy()
+
+
+def flatten(*tensors: Tensor) -> list[np.ndarray]:
+    """`flat` of each."""
+    return [flat(tensor) for tensor in tensors]
+
+
+def pointers(centers: Tensor, neighbors: Tensor, n_atoms: int, n_rows: int) -> np.ndarray:
+    """(N + 1,) where each atom's edges begin; refuses indices that would reach outside the arrays.
+
+    Raises:
+        IndexError: centers are not sorted, or an index is out of range.
+    """
+    starts = np.empty(n_atoms + 1, np.int64)
+    if not row_pointers(flat(centers), flat(neighbors), n_rows, starts):
+        raise IndexError(f"centers must be sorted and lie in 0..{n_atoms - 1}, neighbors in 0..{n_rows - 1}")
+    return starts
+
+
+@torch.library.custom_op("invarion::radial_support", mutates_args=())
+def radial_support(sensitivities: Tensor, local: bool) -> Tensor:
+    """(E, 2) int32: first and one past the last radial function that counts on each edge; all unless `local`.
+
+    Functions at the ends whose values are below rounding beside the edge's largest do not count: 2**-6 of the type's
+    epsilon, so that even a weight 64 times as large as the others' changes a sum by no more than its rounding.
+    """
+    n_edges, n_radial = sensitivities.shape
+    support = torch.empty(n_edges, 2, dtype=torch.int32)
+    if not local:
+        support[:, 0], support[:, 1] = 0, n_radial
+        return support
+    threshold = torch.finfo(sensitivities.dtype).eps * 2**-6
+    arguments = (flat(sensitivities), n_radial, threshold, flat(support))
+    spread(supports, np.arange(n_edges + 1), 4 * n_edges * n_radial, arguments)
+    return support
+
+
+@radial_support.register_fake
+def _(sensitivities, local):
+    return sensitivities.new_empty(sensitivities.shape[0], 2, dtype=torch.int32)

@@ -1,0 +1,274 @@
+"""The hot sum and its derivatives as loops for one core: nothing per edge and feature is kept but one block in cache.
+
+All kernels walk the edges of one atom in blocks, one chunk of channels (a few vectors) at a time. For each edge they
+contract over radial functions (H = sum_k s_k Z_jk) or over tensor components (G = sum_m T_m gA_im), and combine these
+while they are still in the first-level cache. Arrays are flat, channels last. `support[2 e]`, `support[2 e + 1]` are
+the first and one past the last radial function that counts on edge e.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from invarion.models.kernels.simd import (
+    add_outer,
+    add_product,
+    add_scaled,
+    lanes,
+    load,
+    store,
+    total,
+    vector_bytes,
+    zeros,
+)
+
+_BLOCK = 32  # edges whose contracted features are held in cache at once; a multiple of 4
+_FAST = {"reassoc", "contract", "nsz"}  # sums may be re-ordered at compile time; infinities and NaN keep their meaning
+OPTIONS = {"fastmath": _FAST, "nogil": True, "error_model": "numpy", "cache": True}
+
+
+class Loops(NamedTuple):
+    """The compiled kernels of one shape, and how many channels one chunk holds."""
+
+    forward: Callable
+    slopes: Callable
+    curvatures: Callable
+    collect: Callable
+    chunk: int
+
+
+@lru_cache
+def loops(dtype: np.dtype, components: int, channels: int) -> Loops:
+    """Kernels for `components` tensor components and a number of channels that whole vectors divide.
+
+    Args:
+        dtype: float32 or float64.
+        components: M, at least 1.
+        channels: C, a multiple of `simd.lanes(dtype)`.
+    """
+    width = lanes(dtype)
+    vectors = next(n for n in (4, 2, 1) if channels % (n * width) == 0)
+    accumulators = 16 if vector_bytes() == 64 else 8  # half of the registers that vectors of this length come with
+    rows = next(n for n in range(min(components, accumulators), 0, -1) if components % n == 0)
+    padded = 1 << (components - 1).bit_length()
+    shape = (components, rows, padded, vectors, width)
+    return Loops(_forward(*shape), _slopes(*shape), _curvatures(*shape), _collect(*shape), vectors * width)
+
+
+@njit(forceinline=True, **OPTIONS)
+def scratch(like, size):
+    """Zeros that begin on a cache line: vectors that cross lines cannot be forwarded from a store to a load."""
+    per_line = 64 // like.itemsize
+    raw = np.zeros(size + per_line, like.dtype)
+    start = (-raw.ctypes.data // like.itemsize) % per_line
+    return raw[start : start + size]
+
+
+@njit(forceinline=True, **OPTIONS)
+def _over_radial(zero, width, factors, edge, low, high, K, values, start, C):
+    """sum_k factors[edge, k] values[start + k C ...] over the radial functions that count."""
+    result = zero
+    for k in range(low, high):
+        result = add_scaled(result, factors[edge * K + k], load(zero, values, start + k * C, width))
+    return result
+
+
+@njit(forceinline=True, **OPTIONS)
+def _over_components(zero, width, factors, edge, M, values, start, C):
+    """sum_m factors[edge, m] values[start + m C ...]."""
+    result = zero
+    for m in range(M):
+        result = add_scaled(result, factors[edge * M + m], load(zero, values, start + m * C, width))
+    return result
+
+
+@njit(forceinline=True, **OPTIONS)
+def _add_outer_products(block, single, rows, width, chunk, factors, edge, count, M, features, out, start, C):
+    """out[start + m C ...] += sum over the edges of the block of factors[e, m] features[e], summed in registers."""
+    for v in range(0, chunk, width):
+        for m in range(0, M, rows):
+            place = start + m * C + v
+            value = load(block, out, place, C)
+            for q in range(count):
+                value = add_outer(value, factors, (edge + q) * M + m, 1, load(single, features, q * chunk + v, width))
+            store(value, out, place, C)
+
+
+@njit(forceinline=True, **OPTIONS)
+def _add_inner_products(four, line, padded, chunk, features, edge, count, M, turned, sums, out):
+    """out[e, m] += sum over the chunk's channels c of features[e, c] turned[c, m], four edges at a time."""
+    for q in range(0, count, 4):
+        value = four
+        for c in range(chunk):
+            value = add_outer(value, features, q * chunk + c, chunk, load(line, turned, c * padded, padded))
+        store(value, sums, q * padded, padded)
+    for q in range(count):
+        for m in range(M):
+            out[(edge + q) * M + m] += sums[q * padded + m]
+
+
+@njit(forceinline=True, **OPTIONS)
+def _turn(values, start, C, M, chunk, padded, turned):
+    """turned[c, m] = values[start + m C + c], so that tensor components lie side by side."""
+    for m in range(M):
+        for c in range(chunk):
+            turned[c * padded + m] = values[start + m * C + c]
+
+
+def _forward(M: int, rows: int, padded: int, vectors: int, width: int) -> Callable:
+    chunk = vectors * width
+
+    @njit(**OPTIONS)
+    def forward(first, last, pointers, neighbors, support, s, t, z, out, K, C):
+        zero, single, block = zeros(z, vectors, width), zeros(z, 1, width), zeros(z, rows, width)
+        received = scratch(z, _BLOCK * chunk)
+        for i in range(first, last):
+            for c in range(0, C, chunk):
+                for edge in range(pointers[i], pointers[i + 1], _BLOCK):
+                    count = min(_BLOCK, pointers[i + 1] - edge)
+                    for e in range(edge, edge + count):
+                        low, high, start = support[2 * e], support[2 * e + 1], neighbors[e] * K * C + c
+                        h = _over_radial(zero, width, s, e, low, high, K, z, start, C)
+                        store(h, received, (e - edge) * chunk, width)
+                    start = i * M * C + c
+                    _add_outer_products(block, single, rows, width, chunk, t, edge, count, M, received, out, start, C)
+
+    return forward
+
+
+def _slopes(M: int, rows: int, padded: int, vectors: int, width: int) -> Callable:
+    chunk = vectors * width
+
+    @njit(**OPTIONS)
+    def slopes(first, last, pointers, neighbors, support, g, s, t, z, gs, gt, kept, K, C, begin, end, keep):
+        zero, four, line = zeros(z, vectors, width), zeros(z, 4, padded), zeros(z, 1, padded)
+        received = scratch(z, _BLOCK * chunk)
+        turned, sums = scratch(z, chunk * padded), scratch(z, _BLOCK * padded)
+        for i in range(first, last):
+            for c in range(begin, end, chunk):
+                _turn(g, i * M * C + c, C, M, chunk, padded, turned)
+                for edge in range(pointers[i], pointers[i + 1], _BLOCK):
+                    count = min(_BLOCK, pointers[i + 1] - edge)
+                    for e in range(edge, edge + count):
+                        slope, h = _over_components(zero, width, t, e, M, g, i * M * C + c, C), zero
+                        for k in range(support[2 * e], support[2 * e + 1]):
+                            values = load(zero, z, (neighbors[e] * K + k) * C + c, width)
+                            h = add_scaled(h, s[e * K + k], values)
+                            gs[e * K + k] += total(add_product(zero, slope, values))
+                        store(h, received, (e - edge) * chunk, width)
+                        if keep:
+                            store(slope, kept, e * (end - begin) + c - begin, width)
+                    _add_inner_products(four, line, padded, chunk, received, edge, count, M, turned, sums, gt)
+
+    return slopes
+
+
+def _curvatures(M: int, rows: int, padded: int, vectors: int, width: int) -> Callable:
+    chunk = vectors * width
+
+    @njit(**OPTIONS)
+    def curvatures(
+        first,
+        last,
+        pointers,
+        neighbors,
+        support,
+        g,
+        s,
+        t,
+        z,
+        cs,
+        ct,
+        cz,
+        dg,
+        ds,
+        dt,
+        kept,
+        kept_too,
+        K,
+        C,
+        begin,
+        end,
+        given,
+        keep,
+    ):
+        zero, single, block = zeros(z, vectors, width), zeros(z, 1, width), zeros(z, rows, width)
+        four, line = zeros(z, 4, padded), zeros(z, 1, padded)
+        received, changed = scratch(z, _BLOCK * chunk), scratch(z, _BLOCK * chunk)
+        turned, sums = scratch(z, chunk * padded), scratch(z, _BLOCK * padded)
+        for i in range(first, last):
+            for c in range(begin, end, chunk):
+                here = i * M * C + c
+                _turn(g, here, C, M, chunk, padded, turned)
+                for edge in range(pointers[i], pointers[i + 1], _BLOCK):
+                    count = min(_BLOCK, pointers[i + 1] - edge)
+                    for e in range(edge, edge + count):
+                        slope = _over_components(zero, width, t, e, M, g, here, C)
+                        slope_too = _over_components(zero, width, ct, e, M, g, here, C)
+                        h, h_too = zero, zero
+                        for k in range(support[2 * e], support[2 * e + 1]):
+                            values = load(zero, z, (neighbors[e] * K + k) * C + c, width)
+                            h = add_scaled(h, s[e * K + k], values)
+                            h_too = add_scaled(h_too, cs[e * K + k], values)
+                            product = add_product(zero, slope_too, values)
+                            if given:
+                                values = load(zero, cz, (neighbors[e] * K + k) * C + c, width)
+                                h_too = add_scaled(h_too, s[e * K + k], values)
+                                product = add_product(product, slope, values)
+                            ds[e * K + k] += total(product)
+                        store(h, received, (e - edge) * chunk, width)
+                        store(h_too, changed, (e - edge) * chunk, width)
+                        if keep:
+                            store(slope, kept, e * (end - begin) + c - begin, width)
+                            store(slope_too, kept_too, e * (end - begin) + c - begin, width)
+                    _add_outer_products(block, single, rows, width, chunk, t, edge, count, M, changed, dg, here, C)
+                    _add_outer_products(block, single, rows, width, chunk, ct, edge, count, M, received, dg, here, C)
+                    _add_inner_products(four, line, padded, chunk, changed, edge, count, M, turned, sums, dt)
+
+    return curvatures
+
+
+def _collect(M: int, rows: int, padded: int, vectors: int, width: int) -> Callable:
+    chunk = vectors * width
+
+    @njit(**OPTIONS)
+    def collect(first, last, pointers, order, support, s, kept, cs, kept_too, out, K, C, begin, end, pair):
+        zero = zeros(out, vectors, width)
+        for p in range(first, last):
+            for c in range(begin, end, chunk):
+                for k in range(0, K, 4):
+                    a, b, d, f = zero, zero, zero, zero
+                    for x in range(pointers[p], pointers[p + 1]):
+                        e = order[x]
+                        low, high = support[2 * e], support[2 * e + 1]
+                        if low < k + 4 and high > k:
+                            value = load(zero, kept, e * (end - begin) + c - begin, width)
+                            a = add_scaled(a, _counted(s, e, k, low, high, K), value)
+                            b = add_scaled(b, _counted(s, e, k + 1, low, high, K), value)
+                            d = add_scaled(d, _counted(s, e, k + 2, low, high, K), value)
+                            f = add_scaled(f, _counted(s, e, k + 3, low, high, K), value)
+                            if pair:
+                                value = load(zero, kept_too, e * (end - begin) + c - begin, width)
+                                a = add_scaled(a, _counted(cs, e, k, low, high, K), value)
+                                b = add_scaled(b, _counted(cs, e, k + 1, low, high, K), value)
+                                d = add_scaled(d, _counted(cs, e, k + 2, low, high, K), value)
+                                f = add_scaled(f, _counted(cs, e, k + 3, low, high, K), value)
+                    place = (p * K + k) * C + c
+                    store(a, out, place, width)
+                    if k + 1 < K:
+                        store(b, out, place + C, width)
+                    if k + 2 < K:
+                        store(d, out, place + 2 * C, width)
+                    if k + 3 < K:
+                        store(f, out, place + 3 * C, width)
+
+    return collect
+
+
+@njit(forceinline=True, **OPTIONS)
+def _counted(factors, e, k, low, high, K):
+    """factors[e, k] where the radial function counts, else 0."""
+    return factors[e * K + k] if low <= k < high else factors.dtype.type(0)

@@ -1,0 +1,173 @@
+"""The fused hot sum as torch operators with first and second derivatives.
+
+The sum is trilinear in sensitivities s, tensors T and features Z. `environment_slopes` is its transpose: from the slope
+g of a scalar with respect to the sum, the slopes with respect to s, T and Z. `environment_curvatures` is the transpose
+of that, for what trains on forces. A third derivative does not exist here; the plain path has it.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from invarion.models.kernels.arrays import flat, flatten, numpy_dtype, pointers, radial_support
+from invarion.models.kernels.edges import LONGEST, by_row
+from invarion.models.kernels.environment_loops import Loops, loops
+from invarion.models.kernels.simd import lanes
+from invarion.models.kernels.threads import spread
+
+_KEPT = 1 << 24  # numbers per edge and channel held at once while slopes are collected by neighbour
+
+
+def fused_environment(
+    sensitivities: Tensor, tensors: Tensor, mixed: Tensor, centers: Tensor, neighbors: Tensor, n_atoms: int, local: bool
+) -> Tensor:
+    """`environment` through the kernels; channels are padded to whole vectors where they have to be."""
+    support = radial_support(sensitivities, local)
+    channels = mixed.shape[2]
+    padding = -channels % lanes(numpy_dtype(mixed))
+    padded = torch.nn.functional.pad(mixed, (0, padding)) if padding else mixed
+    result = environment_sum(sensitivities, tensors, padded, support, centers, neighbors, n_atoms)
+    return result[..., :channels].contiguous() if padding else result
+
+
+@torch.library.custom_op("invarion::environment_sum", mutates_args=())
+def environment_sum(
+    s: Tensor, t: Tensor, z: Tensor, support: Tensor, centers: Tensor, neighbors: Tensor, n_atoms: int
+) -> Tensor:
+    """(N, M, C) from factors (E, K), (E, M), (R, K, C)."""
+    result = z.new_zeros(n_atoms, t.shape[1], z.shape[2])
+    if result.numel() and centers.numel():
+        starts = pointers(centers, neighbors, n_atoms, z.shape[0])
+        arrays = (starts, *flatten(neighbors, support, s, t, z, result), z.shape[1], z.shape[2])
+        spread(_loops(t, z).forward, starts, _work(t, z), arrays)
+    return result
+
+
+@torch.library.custom_op("invarion::environment_slopes", mutates_args=())
+def environment_slopes(
+    g: Tensor, s: Tensor, t: Tensor, z: Tensor, support: Tensor, centers: Tensor, neighbors: Tensor, collect: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Slopes (E, K), (E, M) and, if `collect`, (R, K, C), else empty, from g (N, M, C)."""
+    gs, gt, gz = torch.zeros_like(s), torch.zeros_like(t), torch.zeros_like(z) if collect else z.new_empty(0)
+    if not (g.numel() and centers.numel()):
+        return gs, gt, gz
+    starts = pointers(centers, neighbors, g.shape[0], z.shape[0])
+    kernels = _loops(t, z)
+    arrays = (starts, *flatten(neighbors, support, g, s, t, z, gs, gt))
+    for begin, end in _channel_ranges(z, centers.numel() if collect else 0, kernels.chunk):
+        kept = z.new_empty(centers.numel() * (end - begin) if collect else 0).numpy()
+        spread(kernels.slopes, starts, 2 * _work(t, z), (*arrays, kept, *z.shape[1:], begin, end, collect))
+        if collect:
+            _collect(kernels, neighbors, support, (s, kept), None, gz, begin, end)
+    return gs, gt, gz
+
+
+@torch.library.custom_op("invarion::environment_curvatures", mutates_args=())
+def environment_curvatures(
+    g: Tensor,
+    s: Tensor,
+    t: Tensor,
+    z: Tensor,
+    support: Tensor,
+    centers: Tensor,
+    neighbors: Tensor,
+    cs: Tensor | None,
+    ct: Tensor | None,
+    cz: Tensor | None,
+    collect: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Slopes with respect to g, s, T and Z of cs.gs + ct.gt + cz.gz, where (gs, gt, gz) are the slopes at g."""
+    cs, ct = torch.zeros_like(s) if cs is None else cs, torch.zeros_like(t) if ct is None else ct
+    dg, ds, dt = torch.zeros_like(g), torch.zeros_like(s), torch.zeros_like(t)
+    dz = torch.zeros_like(z) if collect else z.new_empty(0)
+    if not (g.numel() and centers.numel()):
+        return dg, ds, dt, dz
+    starts = pointers(centers, neighbors, g.shape[0], z.shape[0])
+    kernels, given = _loops(t, z), cz is not None
+    arrays = (starts, *flatten(neighbors, support, g, s, t, z, cs, ct, cz if given else z, dg, ds, dt))
+    for begin, end in _channel_ranges(z, 2 * centers.numel() if collect else 0, kernels.chunk):
+        kept, too = (z.new_empty(centers.numel() * (end - begin) if collect else 0).numpy() for _ in range(2))
+        rest = (kept, too, *z.shape[1:], begin, end, given, collect)
+        spread(kernels.curvatures, starts, 5 * _work(t, z), (*arrays, *rest))
+        if collect:
+            _collect(kernels, neighbors, support, (cs, kept), (s, too), dz, begin, end)
+    return dg, ds, dt, dz
+
+
+def _collect(
+    kernels: Loops,
+    neighbors: Tensor,
+    support: Tensor,
+    one: tuple[Tensor, np.ndarray],
+    other: tuple[Tensor, np.ndarray] | None,
+    result: Tensor,
+    begin: int,
+    end: int,
+) -> None:
+    """Add factor x kept slope of every edge to its neighbour's row of `result`, in the same order at every run."""
+    order, starts, owners = by_row(neighbors.numpy(), result.shape[0], LONGEST)
+    n_radial, channels = result.shape[1:]
+    whole = owners.size == result.shape[0]
+    sums = result if whole else result.new_zeros(owners.size, n_radial, channels)
+    pair = other is not None
+    second = other if other is not None else one
+    arrays = (starts, order, flat(support), flat(one[0]), one[1], flat(second[0]), second[1], flat(sums))
+    work = 8 * order.size * (end - begin)
+    spread(kernels.collect, starts, work, (*arrays, n_radial, channels, begin, end, pair))
+    if not whole:
+        result.index_add_(0, torch.from_numpy(owners), sums)
+
+
+def _loops(t: Tensor, z: Tensor) -> Loops:
+    return loops(numpy_dtype(z), t.shape[1], z.shape[2])
+
+
+def _work(t: Tensor, z: Tensor) -> int:
+    return t.shape[0] * (t.shape[1] + 6) * z.shape[2]
+
+
+def _channel_ranges(z: Tensor, kept_edges: int, chunk: int) -> list[tuple[int, int]]:
+    """The channels, cut into ranges of whole chunks so that what is kept per edge stays within bounds."""
+    channels = z.shape[2]
+    width = channels if kept_edges * channels <= _KEPT else chunk * max(1, _KEPT // (kept_edges * chunk))
+    return [(begin, min(begin + width, channels)) for begin in range(0, channels, width)]
+
+
+@environment_sum.register_fake
+def _(s, t, z, support, centers, neighbors, n_atoms):
+    return z.new_empty(n_atoms, t.shape[1], z.shape[2])
+
+
+@environment_slopes.register_fake
+def _(g, s, t, z, support, centers, neighbors, collect):
+    return torch.empty_like(s), torch.empty_like(t), torch.empty_like(z) if collect else z.new_empty(0)
+
+
+@environment_curvatures.register_fake
+def _(g, s, t, z, support, centers, neighbors, cs, ct, cz, collect):
+    new = [torch.empty_like(x) for x in (g, s, t)]
+    return *new, torch.empty_like(z) if collect else z.new_empty(0)
+
+
+def _keep_for_slopes(ctx, inputs, output):
+    ctx.save_for_backward(*inputs[:6])
+
+
+def _slopes_of_sum(ctx, g):
+    gs, gt, gz = environment_slopes(g, *ctx.saved_tensors, ctx.needs_input_grad[2])
+    return gs, gt, gz if ctx.needs_input_grad[2] else None, None, None, None, None
+
+
+def _keep_for_curvatures(ctx, inputs, output):
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*inputs[:7])
+
+
+def _slopes_of_slopes(ctx, cs, ct, cz):
+    collect = ctx.needs_input_grad[3]
+    dg, ds, dt, dz = environment_curvatures(*ctx.saved_tensors, cs, ct, cz, collect)
+    return dg, ds, dt, dz if collect else None, None, None, None, None
+
+
+environment_sum.register_autograd(_slopes_of_sum, setup_context=_keep_for_slopes)
+environment_slopes.register_autograd(_slopes_of_slopes, setup_context=_keep_for_curvatures)

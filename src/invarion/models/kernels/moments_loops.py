@@ -1,0 +1,91 @@
+"""Moments of each atom's neighbours by kind, B[i, m, r, k] = sum of T_em s_ek over edges of i to kind r, as loops.
+
+Where features depend on the neighbour's species alone, the hot sum is these moments times one small matrix: per edge
+the work is radial functions x components, not x channels. The atomic basis of ACE is the same sum. Arrays are flat.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+from numba import njit
+
+from invarion.models.kernels.environment_loops import OPTIONS, scratch
+from invarion.models.kernels.simd import add_product, add_scaled, load, store, total, zeros
+
+
+class MomentLoops(NamedTuple):
+    """The compiled kernels for one number of tensor components."""
+
+    forward: Callable
+    slopes: Callable
+    curvatures: Callable
+
+
+@lru_cache
+def moment_loops(components: int) -> MomentLoops:
+    """Kernels for `components` tensor components M, at least 1; they serve float32 and float64."""
+    return MomentLoops(_forward(components), _slopes(components), _curvatures(components))
+
+
+def _forward(M: int) -> Callable:
+    @njit(**OPTIONS)
+    def forward(first, last, pointers, kinds, support, s, t, out, K, R):
+        zero, sums = zeros(t, 1, M), scratch(t, R * K * M)
+        for i in range(first, last):
+            sums[:] = 0
+            for e in range(pointers[i], pointers[i + 1]):
+                line = load(zero, t, e * M, M)
+                for k in range(support[2 * e], support[2 * e + 1]):
+                    place = (kinds[e] * K + k) * M
+                    store(add_scaled(load(zero, sums, place, M), s[e * K + k], line), sums, place, M)
+            for m in range(M):
+                for k in range(R * K):
+                    out[(i * M + m) * R * K + k] = sums[k * M + m]
+
+    return forward
+
+
+def _slopes(M: int) -> Callable:
+    @njit(**OPTIONS)
+    def slopes(first, last, pointers, kinds, support, g, s, t, gs, gt, K, R):
+        zero, turned = zeros(t, 1, M), scratch(t, R * K * M)
+        for i in range(first, last):
+            for m in range(M):
+                for k in range(R * K):
+                    turned[k * M + m] = g[(i * M + m) * R * K + k]
+            for e in range(pointers[i], pointers[i + 1]):
+                line, slope = load(zero, t, e * M, M), zero
+                for k in range(support[2 * e], support[2 * e + 1]):
+                    values = load(zero, turned, (kinds[e] * K + k) * M, M)
+                    slope = add_scaled(slope, s[e * K + k], values)
+                    gs[e * K + k] = total(add_product(zero, line, values))
+                store(slope, gt, e * M, M)
+
+    return slopes
+
+
+def _curvatures(M: int) -> Callable:
+    @njit(**OPTIONS)
+    def curvatures(first, last, pointers, kinds, support, g, s, t, cs, ct, dg, ds, dt, K, R):
+        zero, turned, sums = zeros(t, 1, M), scratch(t, R * K * M), scratch(t, R * K * M)
+        for i in range(first, last):
+            sums[:] = 0
+            for m in range(M):
+                for k in range(R * K):
+                    turned[k * M + m] = g[(i * M + m) * R * K + k]
+            for e in range(pointers[i], pointers[i + 1]):
+                line, change, slope = load(zero, t, e * M, M), load(zero, ct, e * M, M), zero
+                for k in range(support[2 * e], support[2 * e + 1]):
+                    place = (kinds[e] * K + k) * M
+                    values = load(zero, turned, place, M)
+                    slope = add_scaled(slope, cs[e * K + k], values)
+                    ds[e * K + k] = total(add_product(zero, change, values))
+                    sum_ = add_scaled(load(zero, sums, place, M), cs[e * K + k], line)
+                    store(add_scaled(sum_, s[e * K + k], change), sums, place, M)
+                store(slope, dt, e * M, M)
+            for m in range(M):
+                for k in range(R * K):
+                    dg[(i * M + m) * R * K + k] = sums[k * M + m]
+
+    return curvatures
