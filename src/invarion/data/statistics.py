@@ -155,7 +155,7 @@ def _least_squares(atoms: Sequence[Atoms], species: tuple[int, ...]) -> Referenc
     found = ReferenceEnergies(species, tuple(solution.tolist()), "least_squares", int(rank))
     if found.deficiency:
         logging.getLogger(__name__).warning(
-            "reference energies: %d independent compositions for %d elements (%s); the solution of least norm is taken. "
+            "reference energies: %d independent compositions for %d elements (%s); the least-norm solution is taken. "
             "Energies of other compositions will mean nothing: add isolated atoms, or give references as a dict",
             rank, len(species), ", ".join(chemical_symbols[z] for z in species),
         )  # fmt: skip
@@ -172,9 +172,9 @@ def _isolated(atoms: Sequence[Atoms], species: tuple[int, ...]) -> tuple[float, 
     lacking = [chemical_symbols[z] for z in species if not np.isfinite(lowest.get(z, np.nan))]
     if lacking:
         crystals = sum(len(structure) == 1 and bool(structure.pbc.any()) for structure in atoms)
-        hint = f" ({crystals} one-atom frames are periodic, so crystals; set pbc to false if they are not)"
+        hint = f" ({crystals} one-atom frames are periodic, so crystals; set pbc to false if not)" if crystals else ""
         raise DataError(
-            f"no isolated atom with an energy for {', '.join(lacking)}{hint if crystals else ''}; add one-atom frames without periodicity, "
+            f"no isolated atom with an energy for {', '.join(lacking)}{hint}; add one-atom frames without periodicity, "
             "or use references='least_squares' or a dict"
         )
     return tuple(lowest[z] for z in species)
