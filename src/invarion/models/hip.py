@@ -77,7 +77,7 @@ class Interaction(nn.Module):
             mixed = (features @ self.weights.reshape(-1, n_in).T).view(-1, n_sensitivities, n_out)
             rows = edges.neighbors
         values = self.sensitivities(edges.distances)
-        tensors = environment(values, edges.tensors, mixed, edges.centers, rows, features.shape[0])
+        tensors = environment(values, edges.tensors, mixed, edges.centers, rows, features.shape[0], local=True)
         return self.head(tensors) + self.self_interaction(features)
 
 
