@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -195,14 +195,26 @@ def _tensors(content: bytes, path: str | os.PathLike[str]) -> dict[str, Tensor]:
 def _rebuild(header: Mapping[str, Any], tensors: dict[str, Tensor], path: str | os.PathLike[str]) -> Potential:
     """The potential that a header describes, with these weights."""
     try:
+        config, species, dtype = model_config(header["config"]), header["species"], _DTYPES[header["dtype"]]
         # initial weights are drawn and thrown away: the caller's random state must not notice
         with torch.random.fork_rng(devices=[]):
-            potential = Potential(model_config(header["config"]), header["species"]).to(_DTYPES[header["dtype"]])
+            _check_shapes(config, species, tensors)
+            potential = Potential(config, species).to(dtype)
         potential.load_state_dict(tensors)
     except (ValueError, KeyError, TypeError, IndexError, RuntimeError, OverflowError, MemoryError) as error:
         first = str(error).strip().splitlines()
         raise ModelFileError(f"{path} does not describe a model of this version: {' '.join(first[:3])}") from error
     return potential
+
+
+def _check_shapes(config: Any, species: Sequence[int], tensors: Mapping[str, Tensor]) -> None:
+    """Build the model without memory first: a header that asks for more weights than the file has allocates nothing."""
+    with torch.device("meta"):
+        wanted = {name: tuple(t.shape) for name, t in Potential(config, species).state_dict().items()}
+    found = {name: tuple(t.shape) for name, t in tensors.items()}
+    if wanted != found:
+        name = next(n for n in sorted({*wanted, *found}) if wanted.get(n) != found.get(n))
+        raise ValueError(f"its settings want {name} of shape {wanted.get(name)}, it holds {found.get(name)}")
 
 
 def _dtype(dtype: torch.dtype | str) -> torch.dtype:

@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from invarion.evaluation.plots import to_data_uri
+from invarion.evaluation.wording import spell
 
 STYLE = """
 :root { color-scheme: light; --ink: #1d2939; --soft: #667085; --line: #e4e7ec; --accent: #0072b2; }
@@ -87,7 +88,7 @@ def render_table(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
     numeric = {name: all(_is_number(row.get(name)) for row in rows) for name in names}
     head = "".join(_cell("th", escape(name), numeric[name]) for name in names)
     body = "".join(
-        "<tr>" + "".join(_cell("td", escape(show(row.get(n))), numeric[n]) for n in names) + "</tr>" for row in rows
+        "<tr>" + "".join(_cell("td", escape(spell(row.get(n))), numeric[n]) for n in names) + "</tr>" for row in rows
     )
     heading = f"<h3>{escape(title)}</h3>" if title else ""
     return f'{heading}<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
@@ -96,7 +97,7 @@ def render_table(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
 def render_facts(facts: Mapping[str, Any]) -> str:
     """Names and values as two columns; values that are None are left out."""
     rows = "".join(
-        f"<tr><th>{escape(name)}</th><td>{escape(show(value))}</td></tr>"
+        f"<tr><th>{escape(name)}</th><td>{escape(spell(value))}</td></tr>"
         for name, value in facts.items()
         if value is not None
     )
@@ -106,23 +107,6 @@ def render_facts(facts: Mapping[str, Any]) -> str:
 def render_details(summary: str, text: str) -> str:
     """Text that is folded away until asked for."""
     return f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>"
-
-
-def show(value: Any) -> str:
-    """A value as people read it: four digits, thousands apart, lists by commas."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}".replace(",", " ")
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}".replace(",", " ")
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {show(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(show(item) for item in value)
-    return str(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -20,9 +20,9 @@ from invarion.evaluation.page import (
     render_table,
     render_text,
     render_tiles,
-    show,
 )
 from invarion.evaluation.plots import draw_bars, draw_curves, draw_dimers, draw_histograms, draw_parity
+from invarion.evaluation.wording import spell
 from invarion.files import plain, write_atomically
 
 _DEEP = 0.1  # eV; a fall of the dimer's energy below the closest distance seen that the report warns of
@@ -101,11 +101,12 @@ def _accuracy(comparison: Comparison) -> str:
 def _places(found: Mapping[str, Any]) -> str:
     elements, groups = found["per_element"], found["per_group"]
     key = "forces_mae_mev_per_angstrom"
+    energy_key = "energy_mae_mev_per_atom"
     pictures = [
         _bars("Mean absolute force error by element (atoms)", "meV/Å", elements, key, "n_atoms"),
         _bars("Mean absolute force error by group (structures)", "meV/Å", groups, key, "n_structures"),
-        _bars("Mean absolute energy error by group (structures)", "meV/atom", groups, "energy_mae_mev_per_atom", "n_structures"),
-    ]  # fmt: skip
+        _bars("Mean absolute energy error by group (structures)", "meV/atom", groups, energy_key, "n_structures"),
+    ]
     text = "A long bar names what the model knows least; more training structures of that kind help most."
     if not any(pictures):
         return ""
@@ -113,7 +114,7 @@ def _places(found: Mapping[str, Any]) -> str:
 
 
 def _bars(title: str, unit: str, rows: Mapping[str, Mapping[str, Any]], key: str, counted: str) -> str:
-    if not any(row[key] is not None for row in rows.values()):
+    if not any(row.get(key) is not None for row in rows.values()):
         return ""
     return render_figure(draw_bars(title, unit, rows, key, counted), title)
 
@@ -162,7 +163,7 @@ def _card(report: Report) -> str:
     training = past.get("training", {})
     seconds = training.get("seconds")
     facts = {
-        "Model": f"{_model_name(header)}, {show(header.get('n_parameters'))} parameters, {header['dtype']}",
+        "Model": f"{_model_name(header)}, {spell(header.get('n_parameters'))} parameters, {header['dtype']}",
         "Elements": header["symbols"],
         "Cutoff": f"{header['cutoff']:g} Å",
         "Invariants": _basis(header),
@@ -214,7 +215,7 @@ def _summary(comparison: Comparison, found: Mapping[str, Any]) -> str:
         parts.append(f"force components are off by {mae:.3g} meV/Å on average{share}")
     if found["energy_mae_mev_per_atom"] is not None:
         parts.append(f"energies by {found['energy_mae_mev_per_atom']:.3g} meV/atom")
-    return f"On {show(found['n_structures'])} structures, {' and '.join(parts)}."
+    return f"On {spell(found['n_structures'])} structures, {' and '.join(parts)}."
 
 
 def _tiles(report: Report, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -229,10 +230,10 @@ def _tiles(report: Report, found: Mapping[str, Any]) -> list[tuple[str, str, str
         for name, value, unit, r2 in tiles
         if value is not None
     ]
-    shown.append(("Tested on", f"{show(found['n_structures'])} structures", f"{show(found['n_atoms'])} atoms"))
+    shown.append(("Tested on", f"{spell(found['n_structures'])} structures", f"{spell(found['n_atoms'])} atoms"))
     if training.get("n_train") is not None:
         shown.append(
-            ("Trained on", f"{show(training['n_train'])} structures", f"{show(training.get('n_valid'))} for validation")
+            ("Trained on", f"{spell(training['n_train'])} structures", f"{spell(training.get('n_valid'))} for validation")
         )
     return shown
 

@@ -1,0 +1,39 @@
+"""The command line, `invarion`: every command in its own function, heavy libraries imported when a command needs them."""
+
+from typing import Annotated
+
+import typer
+
+from invarion.cli import bases, exchange, machine, potentials, simulation, testing
+
+app = typer.Typer(
+    name="invarion",
+    help="Smallest complete sets of rotation invariants, and interatomic potentials made of them.",
+    epilog="Begin with:  [bold]invarion init DATA[/bold]  then  [bold]invarion train config.yaml[/bold]",
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from invarion import __version__
+
+        typer.echo(f"invarion {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+for _room in (potentials, testing, simulation, bases, exchange, machine):
+    _room.register(app)

@@ -1,0 +1,147 @@
+"""`invarion basis` and `invarion describe`: invariants without a potential."""
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from invarion.cli.frame import Json, command, say, show, table
+
+if TYPE_CHECKING:
+    from invarion.invariants import InvariantBasis
+
+
+class Kind(str, Enum):
+    """What a set of invariants is asked to be."""
+
+    optimal = "optimal"
+    published = "published"
+    flexible = "flexible"
+    separating = "separating"
+
+
+class Parity(str, Enum):
+    """Whether invariants that change sign in a mirror are appended."""
+
+    even = "even"
+    both = "both"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    command(app, "basis", "invarion basis --max-rank 3 --max-degree 4")(basis)
+
+
+def basis(
+    max_rank: Annotated[int | None, typer.Option(help="Largest tensor rank L; one tensor of each rank 0..L.")] = None,
+    max_degree: Annotated[
+        int | None, typer.Option(help="Most tensors in one product (body order - 1); by default as many as needed.")
+    ] = None,
+    channels: Annotated[int, typer.Option(help="Number of channels, each with its own tensors.")] = 1,
+    kind: Annotated[Kind, typer.Option(help="What the set is asked to be.")] = Kind.optimal,
+    parity: Annotated[Parity, typer.Option(help="both: append invariants that tell mirror images apart.")] = Parity.even,
+    ranks: Annotated[str | None, typer.Option(help="Any list of tensor ranks instead, e.g. 1,3,3.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the basis as JSON here.")] = None,
+    strata: Annotated[bool, typer.Option("--strata", help="Also list where some of the tensors vanish.")] = False,
+    json: Json = False,
+) -> Any:
+    """Build a basis of rotation invariants; print its members, their cost and the certificate."""
+    found = _build(max_rank, max_degree, channels, kind.value, parity.value, ranks)
+    found.certificate.check()
+    if output is not None:
+        from invarion.files import write_atomically
+
+        write_atomically(output, found.to_json() + "\n")
+    summary = found.summary()
+    if strata:
+        summary["strata"] = [_stratum(*row) for row in found.strata()]
+    if not json:
+        _print(found, summary)
+        if output is not None:
+            say(f"written to {output}; use it as model.basis, or read it with InvariantBasis.from_json")
+    return summary
+
+
+def _build(
+    max_rank: int | None, max_degree: int | None, channels: int, kind: str, parity: str, ranks: str | None
+) -> "InvariantBasis":
+    """The basis that the options ask for; options that a kind does not take are refused."""
+    import invarion.invariants as rooms
+    from invarion.exceptions import BasisError
+
+    if (max_rank is None) == (ranks is None):
+        raise BasisError("give either --max-rank (one tensor of each rank 0..L) or --ranks (any list), for example --max-rank 3")
+    if kind == "published":
+        if channels != 1 or parity != "even" or max_rank is None:
+            raise BasisError("the published table has one channel of ranks 0..L and even parity; use --kind optimal")
+        return rooms.published_basis(max_rank, max_degree or 4)
+    options: dict[str, Any] = {"channels": channels} if channels != 1 else {}
+    if max_rank is not None:
+        options["max_rank"] = max_rank
+    if ranks is not None:
+        options["ranks"] = _parse_ranks(ranks)
+    if max_degree is not None:
+        options["max_degree"] = max_degree
+    if parity != "even":
+        options["parity"] = parity
+    builders = {
+        "optimal": lambda: rooms.optimal_basis,
+        "flexible": lambda: rooms.flexible_basis,
+        "separating": lambda: rooms.separating_basis,
+    }
+    return builders[kind]()(**options)
+
+
+def _parse_ranks(text: str) -> tuple[int, ...]:
+    from invarion.exceptions import BasisError
+
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise BasisError(f"--ranks is {text!r}; give whole numbers with commas between, for example 1,3,3") from None
+
+
+def _print(found: "InvariantBasis", summary: dict[str, Any]) -> None:
+    rows = [
+        {
+            "": place,
+            "degree": row["degree"],
+            "bodies": row["degree"] + 1,
+            "mirror": "odd" if row["parity"] in (-1, "odd") else "even",
+            "cost": row["cost"],
+            "contraction": row["einsum"],
+            "name": row["name"],
+        }
+        for place, row in enumerate(summary["invariants"], start=1)
+    ]
+    show(table(f"{len(found)} invariants ({found.kind}) of tensors of ranks {_short(found.ranks)}", rows))
+    if "strata" in summary:
+        show(table("Where only these tensors are non-zero", summary["strata"]))
+    show(_proof(summary))
+
+
+def _proof(summary: dict[str, Any]) -> str:
+    """The certificate in words."""
+    rank, dimension, orbit = summary["rank"], summary["dimension"], summary["orbit_dimension"]
+    lines = [
+        f"dimension {dimension} - generic orbit {orbit} = {dimension - orbit} independent invariants exist; proved here: {rank}",
+        f"independent: {_yes(summary['independent'])}    complete: {_yes(summary['complete'])}",
+        f"certificate: a minor of the Jacobian modulo the prime {summary['certificate']['prime']}, checked again just now",
+    ]
+    sufficient = (summary.get("search") or {}).get("sufficient_degree")
+    if not summary["complete"] and sufficient:
+        lines.append(f"not complete at degree {summary['max_degree']}: --max-degree {sufficient} suffices")
+    return "\n".join(lines)
+
+
+def _stratum(ranks: Any, needed: int, have: int) -> dict[str, Any]:
+    return {"ranks": ",".join(map(str, ranks)), "needed": needed, "have": have, "complete": have >= needed}
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _short(ranks: tuple[int, ...]) -> str:
+    return ", ".join(map(str, ranks)) if len(ranks) <= 12 else f"{', '.join(map(str, ranks[:6]))}, ... ({len(ranks)} tensors)"
