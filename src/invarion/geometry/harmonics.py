@@ -145,5 +145,6 @@ def _climb(first: Any, constant: Any, tables: Sequence[Any], max_rank: int) -> l
     ranks = [constant, first][: max_rank + 1]
     for table in tables:
         outer = ranks[-1][..., :, None] * first[..., None, :]
-        ranks.append(outer.reshape((*first.shape[:-1], -1)) @ table)
+        # the product of the last axes is spelled out: -1 has no meaning without a single edge
+        ranks.append(outer.reshape((*first.shape[:-1], table.shape[0])) @ table)
     return ranks
