@@ -1,5 +1,6 @@
 """Radial functions of ACE: four published families, combined to be C2 at the cutoff."""
 
+import copy
 import math
 from typing import Literal
 
@@ -132,6 +133,10 @@ class RadialFunctions(nn.Module):
         self.register_buffer("coefficients", torch.from_numpy(pairs.copy()))
         self.register_buffer("cutoffs", torch.from_numpy(np.asarray(cutoffs, dtype=float)), persistent=False)
         self.register_buffer("smooth", torch.from_numpy(smooth_combinations(family, n_base)), persistent=False)
+
+    def double_copy(self) -> "RadialFunctions":
+        """The same functions in float64, detached, on the CPU."""
+        return copy.deepcopy(self).double().cpu()
 
     def base(self, distances: Tensor, center: Tensor, neighbor: Tensor) -> Tensor:
         """Smooth base functions (E, K), inner step included; arguments as for `forward`."""

@@ -97,7 +97,7 @@ def cost(function: Coupled) -> tuple:
 
 
 def independence_rows(functions: Sequence[Coupled], seed: int = 1) -> np.ndarray:
-    """(B, M) gradients at a random point modulo a prime: their rank is the functional rank (wrong by chance: < 1e-4)."""
+    """(B, M) gradients at a random point modulo a prime; their rank is the functional one but for a chance < 1e-4."""
     field = PrimeField(PRIMES[1])
     size = sum(part.stop - part.start for part in slot_layout(functions).values())
     return gradients_modulo(functions, field.random(np.random.default_rng((seed, size)), size), field)
