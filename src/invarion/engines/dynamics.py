@@ -209,7 +209,8 @@ def _report(history: _History, ensemble: Ensemble, temperature: float | None, pa
 def _describe_failure(history: _History) -> str:
     return (
         f"unstable: stopped after {history.times[-1]:.3f} ps at {history.temperatures[-1]:.3g} K. The structure "
-        "has left what the model was trained on, or the time step is too long: look at the last frames, try half the time step"
+        "has left what the model was trained on, or the time step is too long: look at the last frames and try half "
+        "the time step"
     )
 
 
