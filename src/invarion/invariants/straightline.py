@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from typing import NamedTuple
 
 LINEAR = -1  # the right factor of a term c * a
@@ -33,7 +34,7 @@ class Scaled(NamedTuple):
 NOTHING = Scaled(0.0, ZERO)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """Scalars 0..n_inputs-1 are given; row k defines scalar n_inputs + k; outputs are scalars, or ZERO.
 
@@ -56,6 +57,18 @@ class Program:
     def n_terms(self) -> int:
         """Number of terms of all rows: the additions and fused multiply-adds of one evaluation."""
         return sum(map(len, self.rows))
+
+    @cached_property
+    def digest(self) -> str:
+        """A name that programs share only if they are equal."""
+        rows = [[tuple(term) for term in row] for row in self.rows]
+        return sha256(repr((self.n_inputs, rows, self.outputs)).encode()).hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Program) and self.digest == other.digest)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     @cached_property
     def last_uses(self) -> tuple[tuple[int, ...], ...]:
