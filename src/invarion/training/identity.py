@@ -1,0 +1,33 @@
+"""What a run depends on besides its state: a run that is taken up again must be the same run."""
+
+import hashlib
+from typing import Any
+
+from invarion.files import plain, to_json
+from invarion.potential import Potential
+from invarion.training.batches import PackedSet
+from invarion.training.options import TrainOptions
+
+_FREE = frozenset({"max_epochs", "max_minutes", "dtype", "device", "trackers", "progress"})
+"""Options that may change when a run goes on: how long it is, where it runs and what it shows."""
+
+
+def identify(potential: Potential, options: TrainOptions, train: PackedSet, valid: PackedSet | None) -> dict[str, Any]:
+    """Plain values that must be equal for a run to go on.
+
+    Args:
+        potential: on its device, in the dtype of the training.
+        options: of the run.
+        train: the training set.
+        valid: the validation set, if there is one.
+    """
+    kind = getattr(potential.config, "kind", type(potential.config).__name__)
+    config = hashlib.sha256(to_json(potential.config).encode()).hexdigest()[:16]
+    return {
+        "model": f"{kind} with settings {config}",
+        "species": list(potential.species),
+        "dtype": str(potential.dtype).removeprefix("torch."),
+        "training set": train.fingerprint(),
+        "validation set": "none" if valid is None else valid.fingerprint(),
+        **{name: plain(value) for name, value in options.model_dump(mode="json").items() if name not in _FREE},
+    }

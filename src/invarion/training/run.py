@@ -1,0 +1,276 @@
+"""train: a potential, labelled structures and options become a better potential and a folder that tells how."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from ase.data import chemical_symbols
+from torch import Tensor
+
+from invarion.checkpoint import save
+from invarion.data.dataset import samples
+from invarion.data.label_table import require_labels
+from invarion.exceptions import ConfigError, DataError, InvarionError
+from invarion.potential import Potential
+from invarion.training.averaging import AveragedWeights, BestWeights
+from invarion.training.batches import EpochBatches, FixedBatches, PackedSet, number_of_batches
+from invarion.training.checkpoints import LastCheckpoint, check_identity, read_checkpoint
+from invarion.training.course import Course
+from invarion.training.errors import Errors
+from invarion.training.failures import TrainingError, TrainingInterrupted
+from invarion.training.folder import RunFolder, open_folder
+from invarion.training.freezing import frozen
+from invarion.training.identity import identify
+from invarion.training.loss import PROPERTIES, make_loss
+from invarion.training.module import TrainingModule
+from invarion.training.options import TrainOptions
+from invarion.training.processes import Processes, processes
+from invarion.training.reporting import Log, display, trackers
+from invarion.training.targets import Counts
+from invarion.training.trainer import left_as_found, make_trainer
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+_STRUCTURES_VALIDATED_AT_ONCE = 256
+
+
+class TrainingSummary(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        epochs: that it had, with those before it was taken up again.
+        seconds: that it took, with those before.
+        stopped_by: "max_epochs", "max_minutes" or "early_stopping".
+        best_epoch: whose averaged weights the potential has now; the last where there was no validation.
+        errors: of these weights on the validation set; None without one.
+    """
+
+    epochs: int
+    seconds: float
+    stopped_by: str
+    best_epoch: int
+    errors: Errors | None
+
+
+def train(
+    potential: Potential,
+    train: "Sequence[Atoms]",
+    valid: "Sequence[Atoms]",
+    options: TrainOptions | None = None,
+    folder: str | os.PathLike[str] = "run",
+    resume: bool = False,
+) -> TrainingSummary:
+    """Train a potential in place by gradient descent; it ends with the averaged weights that validated best.
+
+    A potential that has weights already is trained further. The folder gets `options.yaml` (all options spelled out),
+    `log.csv` (a row per epoch), `model.inv` (best weights so far) and `last.ckpt` (what `resume` goes on from, at the
+    end of every epoch). Files of an earlier run there are moved to `previous`. Under torchrun all processes train
+    together, as one would on the same batches.
+
+    Args:
+        potential: with references and scale, as from `Potential.from_data`.
+        train: labelled structures, at least one; a label that is missing or NaN is left out of the loss.
+        valid: labelled structures that decide which weights are best; none: the last averaged weights are kept.
+        options: how to train.
+        folder: where to write.
+        resume: go on with the run in the folder from the end of its last complete epoch. On a CPU with the same number
+            of threads the result is that of a run never stopped, bit for bit, if its length is given in epochs.
+
+    Returns:
+        TrainingSummary.
+
+    Raises:
+        DataError: no structures, an unknown element, or a target with a weight that no structure carries.
+        TrainingError: the folder cannot be written, the run in it is another one, or the loss stops being a number;
+            the last checkpoint is intact.
+        TrainingInterrupted: Ctrl-C; the potential has the best weights so far.
+
+    References:
+        Schedule, loss and file formats: docs/training.md.
+    """
+    started = time.monotonic()
+    options = options or TrainOptions()
+    _check_sets(potential, train, valid, options)
+    _place(potential, options)
+    with frozen(potential, options.freeze), left_as_found():
+        run = _Run(
+            potential=potential,
+            options=options,
+            train=_pack(potential, train),
+            valid=_pack(potential, valid) if valid else None,
+            everyone=processes(),
+            started=started,
+            device=potential.device,
+        )
+        identity = identify(potential, options, run.train, run.valid)
+        place = open_folder(folder, options, resume, write=run.everyone.rank == 0)
+        before = _checkpoint_to_resume(place, identity) if resume else None
+        if before is not None and _is_over(before, options):
+            return _restore(potential, before)
+        return _fit(run, place, identity, before is not None)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a run works with."""
+
+    potential: Potential
+    options: TrainOptions
+    train: PackedSet
+    valid: PackedSet | None
+    everyone: Processes
+    started: float
+    device: torch.device
+
+
+def _fit(run: _Run, place: RunFolder, identity: Mapping[str, Any], resume: bool) -> TrainingSummary:
+    """Descend to the end of the run; whatever happens, the potential has the best weights then."""
+    n_batches = number_of_batches(run.train.costs, run.options.batch_size, run.options.batch_edges)
+    best = BestWeights(_store(run, place))
+    course = Course(run.options, n_batches, best, run.started, run.everyone.size)
+    log = Log(place.log, course)
+    shown = [bar] if run.everyone.rank == 0 and (bar := display(course, run.options.progress)) else []
+    averaged = AveragedWeights(run.options.ema_decay)
+    callbacks = [best, averaged, course, log, *shown, LastCheckpoint(place.checkpoint, identity)]
+    loggers = trackers(run.options.trackers, place.path)
+    trainer = make_trainer(run.options, run.potential.device, run.everyone, callbacks, loggers, place.path)
+    try:
+        trainer.fit(
+            _module(run),
+            train_dataloaders=_batches(run, run.train, n_batches, run.options.seed),
+            val_dataloaders=_validation_batches(run),
+            ckpt_path=place.checkpoint if resume else None,
+            weights_only=True,
+        )
+    except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
+        raise TrainingInterrupted(_farewell(len(log.rows), place)) from stop
+    finally:
+        _settle(run.potential, best.weights, run.device)
+    if best.errors is None and run.everyone.rank == 0:
+        save(run.potential, place.model, _provenance(run, len(log.rows), None))
+    epoch = best.epoch or len(log.rows)
+    return TrainingSummary(len(log.rows), course.elapsed, course.stopped_by or "max_epochs", epoch, best.errors)
+
+
+def _module(run: _Run) -> TrainingModule:
+    loss = make_loss(run.options, run.train.spreads, run.train.counts)
+    counts = Counts(0.0, 0.0, 0.0, 0.0) if run.valid is None else run.valid.counts
+    return TrainingModule(run.potential, loss, run.options, counts, run.everyone)
+
+
+def _batches(run: _Run, data: PackedSet, n_batches: int, seed: int | None) -> EpochBatches:
+    return EpochBatches(data, n_batches, seed, run.everyone.rank, run.everyone.size)
+
+
+def _validation_batches(run: _Run) -> FixedBatches | None:
+    """The same in every validation, so they are made once."""
+    if run.valid is None:
+        return None
+    n_batches = number_of_batches(run.valid.costs, _STRUCTURES_VALIDATED_AT_ONCE, run.options.valid_edges)
+    return FixedBatches(_batches(run, run.valid, n_batches, None))
+
+
+def _store(run: _Run, place: RunFolder) -> Callable[[Potential, Errors, int], None]:
+    """Writes the best weights so far to model.inv, in one process only."""
+
+    def store(potential: Potential, errors: Errors, epoch: int) -> None:
+        if run.everyone.rank == 0:
+            try:
+                save(potential, place.model, _provenance(run, epoch, errors))
+            except InvarionError as error:
+                raise TrainingError(f"{error}; then resume: the checkpoint of the epoch before is intact") from error
+
+    return store
+
+
+def _provenance(run: _Run, epoch: int, errors: Errors | None) -> dict[str, Any]:
+    """What model.inv says of its training."""
+    return {
+        "training": {
+            "options": run.options,
+            "n_train": len(run.train),
+            "n_valid": 0 if run.valid is None else len(run.valid),
+            "epoch": epoch,
+            "seconds": time.monotonic() - run.started,
+            "validation": errors,
+        }
+    }
+
+
+def _check_sets(
+    potential: Potential, train: "Sequence[Atoms]", valid: "Sequence[Atoms]", options: TrainOptions
+) -> None:
+    """Refuse what cannot be trained on, before anything is written or computed."""
+    weights = (options.energy_weight, options.forces_weight, options.stress_weight)
+    require_labels(train, [name for name, weight in zip(PROPERTIES, weights, strict=True) if weight])
+    if not valid and (options.schedule == "plateau" or options.early_stopping is not None):
+        raise ConfigError("schedule 'plateau' and early_stopping need validation structures; there are none")
+    for name, structures in (("training", train), ("validation", valid)):
+        for where, structure in enumerate(structures):
+            unknown = sorted(set(structure.numbers.tolist()) - set(potential.species))
+            if unknown:
+                raise DataError(
+                    f"{name} structure {where} has {', '.join(chemical_symbols[z] for z in unknown)}, which the "
+                    "potential does not know; make it with Potential.from_data from structures with all elements"
+                )
+
+
+def _pack(potential: Potential, structures: "Sequence[Atoms]") -> PackedSet:
+    return PackedSet(samples(structures, potential.cutoff, potential.dtype), potential.dtype, potential.device)
+
+
+def _place(potential: Potential, options: TrainOptions) -> None:
+    """Bring the potential to the dtype and device of the training."""
+    if options.dtype is not None:
+        potential.to(torch.float32 if options.dtype == "float32" else torch.float64)
+    if options.device is not None:
+        potential.to(options.device)
+
+
+def _settle(potential: Potential, weights: Mapping[str, Tensor] | None, device: torch.device) -> None:
+    """Give the potential its best weights, if there are any yet, where it was, ready to predict."""
+    if weights is not None:
+        potential.load_state_dict(weights)
+    potential.to(device).eval()
+    potential.zero_grad(set_to_none=True)
+
+
+def _checkpoint_to_resume(place: RunFolder, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What to go on from; None for a run that was stopped before its first epoch was over: it starts again."""
+    if not place.checkpoint.is_file():
+        return None
+    checkpoint = read_checkpoint(place.checkpoint)
+    check_identity(checkpoint, identity)
+    return checkpoint
+
+
+def _is_over(checkpoint: Mapping[str, Any], options: TrainOptions) -> bool:
+    course = checkpoint["callbacks"]["Course"]
+    in_time = options.max_minutes is None or course["elapsed"] < 60.0 * options.max_minutes
+    in_epochs = options.max_epochs is None or checkpoint["epoch"] + 1 < options.max_epochs
+    return course["stopped_by"] == "early_stopping" or not in_time or not in_epochs
+
+
+def _restore(potential: Potential, checkpoint: Mapping[str, Any]) -> TrainingSummary:
+    """The end of a run that is over: its best weights, or the averaged ones where nothing was validated."""
+    best, course = checkpoint["callbacks"]["BestWeights"], checkpoint["callbacks"]["Course"]
+    epochs = checkpoint["epoch"] + 1
+    averaged = {k.removeprefix("potential."): v for k, v in checkpoint["state_dict"].items()}
+    _settle(potential, best["weights"] or averaged, potential.device)
+    errors = None if best["errors"] is None else Errors(*best["errors"])
+    return TrainingSummary(
+        epochs, course["elapsed"], course["stopped_by"] or "max_epochs", best["epoch"] or epochs, errors
+    )
+
+
+def _farewell(epochs: int, place: RunFolder) -> str:
+    if not place.checkpoint.is_file():
+        return f"training was stopped in its first epoch; nothing to resume in {place.path}, start it again"
+    return (
+        f"training was stopped after {epochs} epochs; {place.checkpoint} is complete: go on with resume=True "
+        f"(invarion train ... --resume {place.path}); the best model so far is {place.model}"
+    )
