@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from ase.data import chemical_symbols, covalent_radii
 
+from invarion.data.statistics import closest_distances
 from invarion.graphs import Graph
 from invarion.neighbors import graph
 from invarion.potential import Potential
@@ -83,13 +84,9 @@ def smallest_distances(atoms: "Sequence[Atoms]", cutoff: float) -> dict[str, flo
     """
     found: dict[str, float] = {}
     for structure in atoms:
-        edges = graph(structure, cutoff)
-        distances = edges.vectors.norm(dim=1).numpy()
-        pairs = np.sort(edges.species[torch.stack([edges.centers, edges.neighbors])].numpy(), axis=0)
-        for z1, z2 in np.unique(pairs, axis=1).T:
-            name = _name(int(z1), int(z2))
-            least = float(distances[(pairs[0] == z1) & (pairs[1] == z2)].min())
-            found[name] = min(least, found.get(name, least))
+        for (z1, z2), distance in closest_distances(graph(structure, cutoff)).items():
+            name = _name(z1, z2)
+            found[name] = min(distance, found.get(name, distance))
     return dict(sorted(found.items()))
 
 

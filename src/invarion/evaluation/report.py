@@ -232,9 +232,8 @@ def _tiles(report: Report, found: Mapping[str, Any]) -> list[tuple[str, str, str
     ]
     shown.append(("Tested on", f"{spell(found['n_structures'])} structures", f"{spell(found['n_atoms'])} atoms"))
     if training.get("n_train") is not None:
-        shown.append(
-            ("Trained on", f"{spell(training['n_train'])} structures", f"{spell(training.get('n_valid'))} for validation")
-        )
+        validation = f"{spell(training.get('n_valid'))} for validation"
+        shown.append(("Trained on", f"{spell(training['n_train'])} structures", validation))
     return shown
 
 
