@@ -109,7 +109,11 @@ class Potential(nn.Module):
         species = tuple(found.species)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            potential = cls(config, species, list(found.energies), energy_scale(atoms, found)).to(dtype)
+            # settings may depend on the structures (a basis chosen by them) and may fix the scale
+            adapt = getattr(config, "adapted", None)
+            config = config if adapt is None else adapt(atoms)
+            scale = getattr(config, "scale", None) or energy_scale(atoms, found)
+            potential = cls(config, species, list(found.energies), scale).to(dtype)
         calibrate = getattr(potential.network, "calibrate", None)
         if calibrate is not None:
             sample = build_graph(list(atoms[:: max(1, len(atoms) // 32)]), config.cutoff, potential.dtype)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
+from invarion.models.ace import AceBasis, AceConfig, ace, ace_basis
 from invarion.models.hip_config import (
     HipConfig,
     HipHopNNConfig,
@@ -15,11 +16,11 @@ from invarion.models.hip_config import (
 )
 from invarion.models.hippynn import convert_hippynn
 
-ModelConfig = Annotated[HipNNConfig | HipNNTSConfig | HipHopNNConfig, Field(discriminator="kind")]
+ModelConfig = Annotated[HipNNConfig | HipNNTSConfig | HipHopNNConfig | AceConfig, Field(discriminator="kind")]
 """Any model's settings, told apart by `kind`."""
 
 
-def model_config(data: object) -> HipConfig:
+def model_config(data: object) -> HipConfig | AceConfig:
     """The settings that a mapping with a `kind` describes, as in a YAML file or a model file's header.
 
     Args:
@@ -35,11 +36,15 @@ def model_config(data: object) -> HipConfig:
 
 
 __all__ = [
+    "AceBasis",
+    "AceConfig",
     "HipConfig",
     "HipHopNNConfig",
     "HipNNConfig",
     "HipNNTSConfig",
     "ModelConfig",
+    "ace",
+    "ace_basis",
     "convert_hippynn",
     "hip_hop_nn",
     "hip_nn",

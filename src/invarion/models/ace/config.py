@@ -1,6 +1,7 @@
 """Settings of ACE models as a frozen value, and the builder `ace`."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import (
@@ -18,6 +19,9 @@ from invarion.exceptions import ConfigError
 from invarion.models.ace.basis import AceBasis
 from invarion.models.ace.enumeration import Truncation, enumerate_coupled
 from invarion.models.ace.radial import Family
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 Readout = Literal["linear", "embedding", "polynomial", "mlp", "kernel"]
 Selection = Literal["cheapest", "balanced", "conditioned"]
@@ -72,12 +76,13 @@ class AceConfig(BaseModel):
     cutoffs: dict[str, PositiveFloat] = Field(default_factory=dict)
     inner_cutoff: NonNegativeFloat = 0.0
     inner_width: PositiveFloat = 0.2
-    zbl: bool = False
+    zbl: bool | tuple[PositiveFloat, PositiveFloat] = False
     elements: dict[str, ElementSettings] = Field(default_factory=dict)
     readout: Readout = "linear"
-    n_densities: Width = 2
+    n_densities: Annotated[int, Field(ge=2)] = 2
     hidden: tuple[Width, ...] = (32, 32)
     polynomial_degree: Annotated[int, Field(ge=2, le=3)] = 2
+    n_centers: Width = 300
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -117,6 +122,32 @@ class AceConfig(BaseModel):
                 table[places[0], places[1]] = table[places[1], places[0]] = value
         return table
 
+    @property
+    def scale(self) -> float:
+        """eV per unit of the network's output: 1, because cores and files know nothing else."""
+        return 1.0
+
+    def core(self, species: tuple[int, ...]) -> tuple[float, float]:
+        """Inner and outer distance in Angstrom of the repulsive core: by covalent radii where they are not given."""
+        if isinstance(self.zbl, tuple):
+            return self.zbl
+        from ase.data import covalent_radii
+
+        smallest = 2.0 * min(float(covalent_radii[z]) for z in species)
+        return 0.6 * smallest, 0.9 * smallest
+
+    def adapted(self, atoms: "Sequence[Atoms]") -> "AceConfig":
+        """These settings with the basis written out where structures decide on it (selection "conditioned").
+
+        Args:
+            atoms: training structures.
+        """
+        if self.basis != "reduced" or self.selection != "conditioned":
+            return self
+        from invarion.models.ace.conditioning import conditioned_basis
+
+        return self.model_copy(update={"basis": conditioned_basis(self, atoms)})
+
     def build_basis(self, species: tuple[int, ...]) -> AceBasis:
         """The functions for these atomic numbers.
 
@@ -131,7 +162,11 @@ class AceConfig(BaseModel):
                 raise ConfigError(f"the basis is for elements {self.basis.species}, the data has {species}; rebuild it")
             return self.basis
         full = full_basis(self, species)
-        return full if self.basis == "full" else reduce_basis(full, self.selection, self.min_per_degree)
+        if self.basis == "full":
+            return full
+        # "conditioned" is decided by structures, in `adapted`; a network made without any falls back
+        selection = "balanced" if self.selection == "conditioned" else self.selection
+        return reduce_basis(full, selection, self.min_per_degree)
 
     def network(self, species: tuple[int, ...]) -> Any:
         """A network for these atomic numbers; linear and embedding coefficients start at zero."""
@@ -151,6 +186,49 @@ def full_basis(config: AceConfig, species: tuple[int, ...]) -> AceBasis:
     limits = [config.truncation(chemical_symbols[z]) for z in species]
     functions = {limit: enumerate_coupled(limit, len(species)) for limit in set(limits)}
     return AceBasis(species, tuple(functions[limit] for limit in limits), "full")
+
+
+def ace_basis(
+    species: Sequence[int],
+    n_radial: int | tuple[int, ...] = 4,
+    max_rank: int | tuple[int, ...] = 3,
+    max_degree: int = 3,
+    kind: Literal["full", "reduced"] = "reduced",
+    total_degree: int | None = None,
+    selection: Selection = "balanced",
+    min_per_degree: dict[int, int] | None = None,
+) -> AceBasis:
+    """The functions of an ACE model as a value: all linearly independent ones, or a certified independent subset.
+
+    Args:
+        species: atomic numbers.
+        n_radial: radial functions per element of neighbour; one number, or one per degree.
+        max_rank: largest tensor rank; one number, or one per degree.
+        max_degree: 1..4.
+        kind: "full" or "reduced" (functionally independent, with a certificate).
+        total_degree: limit on the sum of n - 1 and rank over the slots of a function.
+        selection: "cheapest" or "balanced"; see `reduce_basis`.
+        min_per_degree: least number of members of given degrees.
+
+    Raises:
+        ConfigError: a number out of range.
+        BasisError: more functions than fit, or a selection that cannot be met.
+
+    >>> basis = ace_basis([29], n_radial=3, max_rank=3, max_degree=4)
+    >>> len(basis), basis.degrees(), basis.check()
+    (45, (3, 8, 20, 14), True)
+    """
+    config = AceConfig(
+        cutoff=1.0,
+        n_radial=n_radial,
+        max_rank=max_rank,
+        max_degree=max_degree,
+        basis=kind,
+        total_degree=total_degree,
+        selection=selection,
+        min_per_degree=min_per_degree,
+    )
+    return config.build_basis(tuple(sorted(species)))
 
 
 def ace(
@@ -179,7 +257,7 @@ def ace(
             "ChebExpCos", "ChebPow", "ChebLinear"), radial_parameter, n_base (base functions that radial functions are
             combined from) and contraction ("optimal" combines them by their variance in the training structures);
             cutoffs ({"Si-O": 4.0}), inner_cutoff, inner_width, zbl; elements ({"H": {"max_rank": 2}});
-            n_densities, hidden, polynomial_degree.
+            n_densities, hidden, polynomial_degree, n_centers.
 
     Raises:
         ConfigError: a setting out of range or inconsistent.

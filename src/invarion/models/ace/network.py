@@ -1,15 +1,24 @@
 """The ACE network: descriptor, readout per element, and an optional repulsive core."""
 
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from invarion.graphs import Graph
+from invarion.models.ace.basis import AceBasis
 from invarion.models.ace.config import AceConfig
 from invarion.models.ace.contraction import optimal_contraction
 from invarion.models.ace.descriptor import AceDescriptor
 from invarion.models.ace.plan import compile_plan
 from invarion.models.ace.radial import RadialFunctions
-from invarion.models.ace.readout import build_readout
+from invarion.models.ace.readout import Linear, build_readout
+from invarion.models.ace.zbl import ZblCore
+from invarion.models.environment import runs_fused
+
+if TYPE_CHECKING:
+    from invarion.models.ace.fused import FusedAce
 
 
 class AceNetwork(nn.Module):
@@ -27,9 +36,11 @@ class AceNetwork(nn.Module):
         plan = compile_plan(basis.functions, len(species))
         self.descriptor = AceDescriptor(basis, _radial(config, species, plan.radials), plan)
         self.readouts = nn.ModuleList(build_readout(config, len(functions)) for functions in basis.functions)
+        self.core = ZblCore(species, *config.core(species)) if config.zbl else None
+        self._fused: tuple[Any, FusedAce] | None = None
 
     @property
-    def basis(self):
+    def basis(self) -> AceBasis:
         """The functions of each element."""
         return self.descriptor.basis
 
@@ -46,6 +57,11 @@ class AceNetwork(nn.Module):
         for readout, invariants in zip(self.readouts, self.descriptor(graph, index), strict=True):
             readout.calibrate(invariants)
 
+    @property
+    def linear(self) -> bool:
+        """Whether the energy is linear in the functions, with nothing besides."""
+        return all(type(readout) is Linear for readout in self.readouts)
+
     def forward(self, graph: Graph, index: Tensor) -> Tensor:
         """Atomic energies (N, 1) in the potential's units.
 
@@ -53,14 +69,42 @@ class AceNetwork(nn.Module):
             graph: a batch.
             index: (N,) species indices.
         """
-        values = self.descriptor.values(graph, index)
-        energies = values.new_zeros(graph.n_atoms)
-        for element, readout in enumerate(self.readouts):
-            atoms = torch.nonzero(index == element).squeeze(1)
-            if len(atoms):
-                invariants = self.descriptor.invariants(values[atoms], element)
-                energies = energies.index_put((atoms,), readout(invariants))
+        fused = self._fused_for(graph)
+        if fused is None:
+            values = self.descriptor.values(graph, index)
+            places = [torch.nonzero(index == s).squeeze(1) for s in range(len(self.readouts))]
+            parts = [self.descriptor.invariants(values[atoms], s) for s, atoms in enumerate(places)]
+            energies = self._read_out(parts, index)
+        elif self.linear:
+            energies = fused.energies(graph, index, [readout.weight for readout in self.readouts])
+        else:
+            energies = self._read_out(fused.functions(graph, index), index)
+        if self.core is not None:
+            energies = energies + self.core(graph, index)
         return energies[:, None]
+
+    def _read_out(self, invariants: list[Tensor], index: Tensor) -> Tensor:
+        """Energies (N,) from the functions of each element's atoms."""
+        energies = invariants[0].new_zeros(len(index))
+        for element, (readout, part) in enumerate(zip(self.readouts, invariants, strict=True)):
+            energies = energies.index_put((torch.nonzero(index == element).squeeze(1),), readout(part))
+        return energies
+
+    def _fused_for(self, graph: Graph) -> "FusedAce | None":
+        """The kernels, where they can be used: outside training, on a CPU, with numba; made anew if radials change."""
+        if self.training or not runs_fused(graph.vectors):
+            return None
+        from invarion.models.ace.fused import FusedAce
+
+        coefficients = self.descriptor.radial.coefficients
+        key = (graph.vectors.dtype, coefficients.data_ptr(), coefficients._version)
+        if self._fused is None or self._fused[0] != key:
+            self._fused = key, FusedAce(self.descriptor, np.dtype(str(graph.vectors.dtype).removeprefix("torch.")))
+        return self._fused[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # compiled kernels are made again where the copy is used
+        return {**self.__dict__, "_fused": None}
 
 
 def _radial(config: AceConfig, species: tuple[int, ...], radials: tuple[tuple[int, int], ...]) -> RadialFunctions:

@@ -1,13 +1,21 @@
-"""Readouts: from an atom's invariant functions to its energy; one module per element, all with the same two verbs."""
+"""Readouts: from the invariant functions of an atom to its energy, one module per element.
+
+All share a linear part over `features` of the functions, so that one linear solve fits them (exactly, or as a start):
+`features` are the functions themselves, their products, or kernels with stored environments.
+"""
+
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from invarion.models.ace.config import AceConfig
+if TYPE_CHECKING:
+    from invarion.models.ace.config import AceConfig
 
 
 class Linear(nn.Module):
-    """Energy as a linear combination of the functions; coefficients start at zero.
+    r"""Energy linear in the functions, :math:`E = \sum_k w_k B_k`; coefficients start at zero.
 
     Args:
         n_functions: B.
@@ -18,13 +26,211 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(torch.zeros(n_functions))
 
     def calibrate(self, invariants: Tensor) -> None:
-        """Nothing in it depends on typical environments."""
+        """Adapt to typical invariants (N, B) of this element; nothing to do here."""
+
+    def features(self, invariants: Tensor) -> Tensor:
+        """What the coefficients multiply: (N, B) in, (N, P) out."""
+        return invariants
+
+    def slopes(self, invariants: Tensor) -> Tensor | None:
+        """Derivatives (P, B) of the features of one atom with respect to its invariants (B,); None for the identity."""
+        return None
 
     def forward(self, invariants: Tensor) -> Tensor:
-        """(N, B) in, (N,) out."""
-        return invariants @ self.weight
+        """Energies (N,) of invariants (N, B)."""
+        return self.features(invariants) @ self.weight
 
 
-def build_readout(config: AceConfig, n_functions: int) -> nn.Module:
+class Polynomial(Linear):
+    r"""Energy polynomial in the functions, each divided by its root mean square: all products up to a degree.
+
+    Products of a few functionally independent functions reach what the full list holds and more; without atoms around
+    all of them vanish.
+
+    Args:
+        n_functions: B.
+        degree: 2 or 3.
+    """
+
+    scale: Tensor
+    _two: Tensor
+
+    def __init__(self, n_functions: int, degree: int) -> None:
+        nn.Module.__init__(self)
+        self.degree = degree
+        products = [
+            [*product, *[n_functions] * (degree - len(product))]
+            for d in range(1, degree + 1)
+            for product in combinations_with_replacement(range(n_functions), d)
+        ]
+        self.weight = nn.Parameter(torch.zeros(len(products)))
+        self.register_buffer("scale", torch.ones(n_functions))
+        self.register_buffer("_factors", torch.tensor(products).T.contiguous(), persistent=False)
+
+    def calibrate(self, invariants: Tensor) -> None:
+        """Set the scale of each function to its root mean square."""
+        self.scale = _scale(invariants)
+
+    def features(self, invariants: Tensor) -> Tensor:
+        """All products (N, P) of scaled functions."""
+        padded = torch.cat([invariants / self.scale, torch.ones_like(invariants[:, :1])], 1)
+        return torch.stack([padded[:, row] for row in self._factors]).prod(0)
+
+    def slopes(self, invariants: Tensor) -> Tensor:
+        """Derivatives (P, B) of the products at one atom's invariants (B,)."""
+        padded = torch.cat([invariants / self.scale, invariants.new_ones(1)])
+        rows = torch.arange(self._factors.shape[1], device=invariants.device)
+        result = invariants.new_zeros(len(rows), len(padded))
+        for place, row in enumerate(self._factors):
+            others = torch.cat([self._factors[:place], self._factors[place + 1 :]])
+            result.index_put_((rows, row), padded[others].prod(0), accumulate=True)
+        return result[:, :-1] / self.scale
+
+
+class Kernel(Linear):
+    r"""Sparse Gaussian process: :math:`E = \sum_m w_m \big(k(b, x_m) - k(0, x_m)\big)` with stored environments x_m.
+
+    k is the squared exponential of the distance between functions scaled by their root mean square, over
+    :math:`\ell^2 = ` the median squared distance of the stored environments.
+
+    Args:
+        n_functions: B.
+        n_centers: number of stored environments, chosen by `calibrate` as those farthest from each other.
+    """
+
+    scale: Tensor
+    centers: Tensor
+    inverse_square: Tensor
+
+    def __init__(self, n_functions: int, n_centers: int) -> None:
+        nn.Module.__init__(self)
+        self.weight = nn.Parameter(torch.zeros(n_centers))
+        self.register_buffer("scale", torch.ones(n_functions))
+        self.register_buffer("centers", torch.zeros(n_centers, n_functions))
+        self.register_buffer("inverse_square", torch.ones(()))
+
+    def calibrate(self, invariants: Tensor) -> None:
+        """Choose stored environments among these, farthest first, and the length scale."""
+        if not len(invariants):
+            return
+        self.scale = _scale(invariants)
+        scaled = invariants / self.scale
+        distance = (scaled - scaled.mean(0)).square().sum(1)
+        chosen: list[int] = []
+        for _ in range(len(self.centers)):
+            chosen.append(int(distance.argmax()))
+            distance = torch.minimum(distance, (scaled - scaled[chosen[-1]]).square().sum(1))
+        self.centers = scaled[chosen].clone()
+        apart = torch.cdist(self.centers, self.centers).square()
+        median = apart[apart > 0].median() if bool((apart > 0).any()) else torch.ones(())
+        self.inverse_square = (1.0 / median).to(invariants)
+
+    def features(self, invariants: Tensor) -> Tensor:
+        """Kernels (N, P) with the stored environments, less their values without atoms around."""
+        return self._kernel(invariants / self.scale) - self._kernel(torch.zeros_like(invariants[:1]))
+
+    def slopes(self, invariants: Tensor) -> Tensor:
+        """Derivatives (P, B) of the kernels at one atom's invariants (B,)."""
+        scaled = invariants / self.scale
+        values = self._kernel(scaled[None])[0]
+        return -self.inverse_square * values[:, None] * (scaled - self.centers) / self.scale
+
+    def _kernel(self, scaled: Tensor) -> Tensor:
+        square = (scaled[:, None, :] - self.centers).square().sum(2)
+        return torch.exp(-0.5 * self.inverse_square * square)
+
+
+class Embedding(Linear):
+    r"""Finnis-Sinclair embedding: a linear density plus the roots of further ones.
+
+    .. math:: E = \rho_1 + \sum_{p \ge 2} F(\rho_p), \quad \rho_p = \sum_k W_{pk} B_k, \quad
+        F(\rho) = \operatorname{sign}(\rho) \big( \sqrt{|\rho| + \tfrac14 e^{-|\rho|}} - \tfrac12 e^{-|\rho|} \big)
+
+    Args:
+        n_functions: B.
+        n_densities: >= 2.
+
+    References:
+        Y. Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021), eqs. (4)-(5).
+    """
+
+    def __init__(self, n_functions: int, n_densities: int) -> None:
+        super().__init__(n_functions)
+        self.densities = nn.Parameter(torch.zeros(n_densities - 1, n_functions))
+
+    def calibrate(self, invariants: Tensor) -> None:
+        """Start the further densities near 1 with the scalar functions, which measure how many atoms are around."""
+        scale = _scale(invariants)
+        start = torch.zeros_like(self.densities)
+        start[:, 0] = 1.0 / scale[0]
+        self.densities.data = start
+
+    def forward(self, invariants: Tensor) -> Tensor:
+        """Energies (N,) of invariants (N, B)."""
+        return super().forward(invariants) + embed(invariants @ self.densities.T).sum(1)
+
+
+class Mlp(Linear):
+    r"""Linear part plus a multilayer perceptron of the standardised functions, zero without atoms around.
+
+    .. math:: E = \sum_k w_k B_k + f(\hat B) - f(\hat 0), \qquad \hat B = (B - \mu) / \sigma
+
+    Args:
+        n_functions: B.
+        hidden: widths of the hidden layers (SiLU).
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, n_functions: int, hidden: tuple[int, ...]) -> None:
+        super().__init__(n_functions)
+        widths = (n_functions, *hidden)
+        layers = [layer for a, b in zip(widths, hidden, strict=False) for layer in (nn.Linear(a, b), nn.SiLU())]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], 1, bias=False))
+        self.register_buffer("mean", torch.zeros(n_functions))
+        self.register_buffer("scale", torch.ones(n_functions))
+
+    def calibrate(self, invariants: Tensor) -> None:
+        """Set mean and spread of each function."""
+        if len(invariants) > 1:
+            self.mean = invariants.mean(0)
+            self.scale = invariants.std(0).clamp_min(1e-6 * float(_scale(invariants).max()))
+
+    def forward(self, invariants: Tensor) -> Tensor:
+        """Energies (N,) of invariants (N, B)."""
+        standard = (invariants - self.mean) / self.scale
+        empty = (-self.mean / self.scale)[None]
+        return super().forward(invariants) + (self.layers(standard) - self.layers(empty)).squeeze(1)
+
+
+def embed(density: Tensor) -> Tensor:
+    """F of `Embedding`, smooth through zero.
+
+    >>> embed(torch.tensor([0.0, 100.0, -100.0]))
+    tensor([  0.,  10., -10.])
+    """
+    size = density.abs()
+    decay = torch.exp(-size)
+    return density.sign() * (torch.sqrt(size + 0.25 * decay) - 0.5 * decay)
+
+
+def build_readout(config: "AceConfig", n_functions: int) -> Linear:
     """The readout of one element with n_functions functions."""
+    if config.readout == "polynomial":
+        return Polynomial(n_functions, config.polynomial_degree)
+    if config.readout == "kernel":
+        return Kernel(n_functions, config.n_centers)
+    if config.readout == "embedding":
+        return Embedding(n_functions, config.n_densities)
+    if config.readout == "mlp":
+        return Mlp(n_functions, config.hidden)
     return Linear(n_functions)
+
+
+def _scale(invariants: Tensor) -> Tensor:
+    """Root mean square (B,) of each function, 1 where there is nothing to measure."""
+    if not len(invariants):
+        return invariants.new_ones(invariants.shape[1])
+    size = invariants.square().mean(0).sqrt()
+    return torch.where(size > 0, size, 1.0)

@@ -1,0 +1,85 @@
+"""The Ziegler-Biersack-Littmark repulsion: what keeps atoms apart where no training structure reaches."""
+
+import torch
+from ase.units import Bohr, Hartree
+from torch import Tensor, nn
+
+from invarion.graphs import Graph
+
+COULOMB = Hartree * Bohr
+"""e^2 / (4 pi epsilon_0) in eV Angstrom."""
+
+_STRENGTHS = (0.18175, 0.50986, 0.28022, 0.02817)
+_DECAYS = (3.19980, 0.94229, 0.40290, 0.20162)
+_LENGTH = 0.46850  # Angstrom
+
+
+class ZblCore(nn.Module):
+    r"""Half of every pair's screened nuclear repulsion, switched off between an inner and an outer distance.
+
+    .. math:: V(r) = \frac{k Z_i Z_j}{r} \sum_n s_n e^{-d_n r / a} + S(r), \quad
+        a = \frac{0.4685}{Z_i^{0.23} + Z_j^{0.23}}
+
+    S is the polynomial of LAMMPS' `pair_style zbl`, which makes value, slope and curvature vanish at the outer
+    distance, so that the core can be exported as that style.
+
+    Args:
+        species: atomic numbers.
+        inner: where the switch begins, Angstrom.
+        outer: from where on the core is zero, Angstrom.
+
+    References:
+        J. F. Ziegler, J. P. Biersack, U. Littmark, The Stopping and Range of Ions in Matter (1985).
+    """
+
+    numbers: Tensor
+
+    def __init__(self, species: tuple[int, ...], inner: float, outer: float) -> None:
+        super().__init__()
+        self.inner, self.outer = inner, outer
+        numbers = torch.tensor(species, dtype=torch.float64)
+        self.register_buffer("numbers", numbers, persistent=False)
+        z1, z2 = numbers[:, None].expand(-1, len(species)), numbers.expand(len(species), -1)
+        self.register_buffer("switch", _switch(z1, z2, inner, outer), persistent=False)
+
+    def forward(self, graph: Graph, index: Tensor) -> Tensor:
+        """Repulsion energies (N,) in eV of a batch whose atoms have species indices index (N,)."""
+        distances = graph.vectors.norm(dim=1)
+        near = torch.nonzero(distances < self.outer).squeeze(1)
+        r, a, b = distances[near], index[graph.centers[near]], index[graph.neighbors[near]]
+        cubic, quartic, constant = self.switch[:, a, b]
+        past = (r - self.inner).clamp_min(0.0)
+        pair = zbl_energy(r, self.numbers[a], self.numbers[b]) + past**3 * (cubic + quartic * past) + constant
+        return distances.new_zeros(graph.n_atoms).index_add(0, graph.centers[near], 0.5 * pair)
+
+
+def zbl_energy(distances: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
+    """Screened repulsion in eV of nuclei z1 and z2 at distances in Angstrom (equal shapes).
+
+    >>> silicon = torch.tensor([14.0])
+    >>> zbl_energy(torch.tensor([1.0]), silicon, silicon).round()
+    tensor([197.])
+    """
+    x = distances * (z1**0.23 + z2**0.23) / _LENGTH
+    screening = torch.zeros_like(x)
+    for strength, decay in zip(_STRENGTHS, _DECAYS, strict=True):
+        screening = screening + strength * torch.exp(-decay * x)
+    return COULOMB * z1 * z2 / distances * screening
+
+
+def _switch(z1: Tensor, z2: Tensor, inner: float, outer: float) -> Tensor:
+    """(3, S, S): coefficients of (r - inner)^3 and ^4 and the constant that end the repulsion smoothly at `outer`."""
+    r = torch.full_like(z1, outer)
+
+    def energy(distances: Tensor) -> Tensor:
+        return zbl_energy(distances, z1, z2)
+
+    def slope(distances: Tensor) -> Tensor:
+        return torch.func.jvp(energy, (distances,), (torch.ones_like(r),))[1]
+
+    e, d = energy(r), slope(r)
+    c = torch.func.jvp(slope, (r,), (torch.ones_like(r),))[1]
+    width = outer - inner
+    cubic = (-3.0 * d + width * c) / width**2 / 3.0
+    quartic = (2.0 * d - width * c) / width**3 / 4.0
+    return torch.stack([cubic, quartic, -e + 0.5 * width * d - width**2 * c / 12.0])
