@@ -12,25 +12,31 @@ from invarion.invariants.molien import estimated_candidates
 MOST_CANDIDATES = 1_000_000
 
 
-def enumerate_contractions(ranks: Sequence[int], degree: int, parity: str = "even") -> Iterator[Contraction]:
+def enumerate_contractions(
+    ranks: Sequence[int], degree: int, parity: str = "even", all_tensors: bool = False
+) -> Iterator[Contraction]:
     """Connected contractions of one degree, each isomorphism class once, in a fixed order.
 
     Args:
         ranks: rank of every tensor.
         degree: number of tensors multiplied, >= 1.
         parity: 'even', or 'odd' for contractions with one Levi-Civita tensor.
+        all_tensors: only contractions in which every tensor that is not a scalar occurs.
 
     Example:
         >>> [c.name((0, 1, 2)) for c in enumerate_contractions((0, 1, 2), 3)]
         ['1.1.2:ac.bc', '2.2.2:ab.ac.bc']
     """
+    wanted = {slot for slot, rank in enumerate(ranks) if rank} if all_tensors else set()
     for slots in combinations_with_replacement(range(len(ranks)), degree):
-        if _can_close([ranks[s] for s in slots], parity == "odd"):
+        if wanted <= set(slots) and _can_close([ranks[s] for s in slots], parity == "odd"):
             yield from _of_tensors(slots, ranks, parity == "odd")
 
 
-def candidates(ranks: Sequence[int], degree: int, parity: str = "even") -> list[Contraction]:
-    """All contractions of one degree, after a look at how many there will be.
+def candidates(
+    ranks: Sequence[int], degree: int, parity: str = "even", all_tensors: bool = False
+) -> list[Contraction]:
+    """Contractions of one degree as `enumerate_contractions` gives them, after a look at how many there will be.
 
     Raises:
         BasisError: more than a million by estimate.
@@ -41,7 +47,7 @@ def candidates(ranks: Sequence[int], degree: int, parity: str = "even") -> list[
             f"about {expected:.0e} contractions of degree {degree} exist for {len(ranks)} tensors of rank <= {max(ranks)}, "
             f"more than {MOST_CANDIDATES:.0e}; lower max_degree, max_rank or channels"
         )
-    return list(enumerate_contractions(ranks, degree, parity))
+    return list(enumerate_contractions(ranks, degree, parity, all_tensors))
 
 
 def _can_close(degrees: Sequence[int], epsilon: bool) -> bool:

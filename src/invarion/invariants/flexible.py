@@ -1,0 +1,175 @@
+"""Flexible bases: complete on every stratum where some of the tensors vanish."""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+
+from invarion.exceptions import BasisError
+from invarion.invariants.basis import InvariantBasis, Search
+from invarion.invariants.contractions import Contraction
+from invarion.invariants.costs import Cost, Price, by_cost, cost_function
+from invarion.invariants.enumeration import candidates
+from invarion.invariants.greedy import Greedy
+from invarion.invariants.odd import odd_members
+from invarion.invariants.optimal import assemble
+from invarion.invariants.request import check_degree, check_parity, tensor_ranks
+from invarion.invariants.strata import strata_of
+from invarion.invariants.tables import stored_basis
+
+
+def flexible_basis(
+    max_rank: int | None = None,
+    max_degree: int | None = None,
+    *,
+    channels: int = 1,
+    ranks: Sequence[int] | None = None,
+    parity: str = "even",
+    cost: Cost = "degree",
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> InvariantBasis:
+    """The cheapest set of invariants that is complete on every stratum: generic points and any tensors vanishing.
+
+    Strata are completed from small to large with contractions of all their tensors, cheapest first. A smaller stratum's
+    span is fixed by then, so the total cost is least. What a pair of tensors needs beyond their pure invariants ties the
+    two together, and where that suffices for all larger strata this is the all-pairs set of the second paper.
+
+    Args:
+        max_rank: L; one tensor of each rank 0..L in every channel.
+        max_degree: most tensors in one product; None for as many as needed (10 where a rank-3 tensor can be alone).
+        channels: number of channels N.
+        ranks: any list of tensor ranks instead of max_rank.
+        parity: 'even', or 'both' to append an invariant that tells mirror images apart at generic points.
+        cost: 'degree', 'monomials' or a function of a `Contraction`.
+        seed: of the random points at which candidates are judged.
+        progress: called with a line of text after every stratum and degree.
+
+    Returns:
+        The basis with a certificate for every stratum; not independent, since strata need more than generic points do.
+
+    Raises:
+        BasisError: max_degree is too low; the message names what suffices. More than 12 tensors, or a million candidates.
+
+    References:
+        Bujack, Shinkle, Allen, Suk, Lubbers, arXiv:2503.21939.
+
+    Example:
+        >>> flexible_basis(max_rank=2).strata()
+        [((1,), 2, 2), ((2,), 3, 3), ((1, 2), 6, 6)]
+    """
+    slots = tensor_ranks(max_rank, channels, ranks)
+    check_degree(max_degree)
+    check_parity(parity)
+    name, price = cost_function(cost, slots)
+    stored = stored_basis("flexible", slots) if name == "degree" and seed == 0 else None
+    if stored is not None and parity == "even" and channels == 1:
+        return _within(stored, max_degree)
+    members, search = complete_strata(slots, strata_of(slots), (name, price), max_degree, seed, progress)
+    odd = odd_members(slots, max_degree, price) if parity == "both" else ()
+    top = max_degree or max(c.degree for c in members)
+    every = (*members, *odd)
+    return assemble(slots, channels, "flexible", parity, top, every, price, search, strata_of(slots))
+
+
+def anchored_basis(max_rank: int, anchor: int = 2, *, seed: int = 0) -> InvariantBasis:
+    """The one-anchor set: pure invariants of every tensor, and invariants that tie each one to the anchor alone.
+
+    It has (L+1)^2 - 3 members and is complete only where the anchor does not vanish: see its `strata()`.
+
+    Args:
+        max_rank: L >= 2.
+        anchor: rank of the anchor, 2..L; a vector leaves rotations about itself free and cannot anchor.
+        seed: of the random points.
+
+    Raises:
+        BasisError: the anchor is not between 2 and max_rank.
+
+    References:
+        Bujack, Shinkle, Allen, Suk, Lubbers, arXiv:2503.21939.
+
+    Example:
+        >>> [row for row in anchored_basis(2).strata() if row[1] > row[2]]
+        []
+    """
+    slots = tensor_ranks(max_rank, 1, None)
+    if not 2 <= anchor <= max_rank:
+        raise BasisError(f"anchor is {anchor}; it must be a rank from 2 to max_rank = {max_rank}")
+    alone = [(0, rank) for rank in slots if rank]
+    tied = [tuple(sorted((0, rank, anchor))) for rank in slots if rank not in (0, anchor)]
+    cost = cost_function("degree", slots)
+    members, search = complete_strata(slots, [*alone, *tied], cost, None, seed, None)
+    top = max(c.degree for c in members)
+    return assemble(slots, 1, "anchored", "even", top, members, cost[1], search, strata_of(slots))
+
+
+def complete_strata(
+    ranks: tuple[int, ...],
+    strata: Iterable[tuple[int, ...]],
+    cost: tuple[str, Price],
+    max_degree: int | None,
+    seed: int,
+    progress: Callable[[str], None] | None,
+) -> tuple[tuple[Contraction, ...], Search]:
+    """Members that complete the given strata one after the other.
+
+    Args:
+        ranks: rank of every tensor.
+        strata: slots of the tensors that do not vanish, small strata first.
+        cost: name and function.
+        max_degree: largest degree allowed, or None.
+        seed: of the random points.
+        progress: called with lines of text.
+
+    Returns:
+        Members by cost, and how they were found.
+
+    Raises:
+        BasisError: max_degree is too low for some stratum.
+    """
+    name, price = cost
+    members = [Contraction((slot,)) for slot, rank in enumerate(ranks) if rank == 0]
+    offered, bound, tell = len(members), 0.0, progress or (lambda line: None)
+    for slots in strata:
+        greedy = Greedy([ranks[s] for s in slots], seed=seed)
+        greedy.offer([_relabel(c, slots.index) for c in members if set(c.vertices) <= set(slots)])
+        before = len(greedy.kept)
+        _complete(greedy, price, slots, max_degree, tell)
+        members += [_relabel(c, slots.__getitem__) for c in greedy.kept[before:]]
+        offered, bound = offered + greedy.n_offered, bound + greedy.error_bound
+    return tuple(by_cost(members, price)), Search(name, offered, 2, bound)
+
+
+def _complete(
+    greedy: Greedy, price: Price, slots: tuple[int, ...], max_degree: int | None, tell: Callable[[str], None]
+) -> None:
+    """Offer contractions of all tensors of one stratum, degree by degree, until it is complete."""
+    for degree in count(2):
+        if greedy.complete:
+            return
+        new = greedy.offer(_priced(greedy, price, degree, slots))
+        tell(f"tensors {slots}, degree {degree}: {len(greedy.kept)} of {greedy.target}")
+        if new and max_degree is not None and degree > max_degree and greedy.complete:
+            raise BasisError(
+                f"max_degree is {max_degree}, but tensors of ranks {[r for r in greedy.ranks if r]} alone need degree {degree}; "
+                f"set max_degree to {degree} or more, or leave it out"
+            )
+
+
+def _priced(greedy: Greedy, price: Price, degree: int, slots: tuple[int, ...]) -> list[Contraction]:
+    """Candidates of one stratum and degree, cheapest first, in the numbering of the stratum."""
+    pool = candidates(greedy.ranks, degree, all_tensors=True)
+    return by_cost(pool, lambda c: price(_relabel(c, slots.__getitem__)))
+
+
+def _relabel(contraction: Contraction, number: Callable[[int], int]) -> Contraction:
+    """The same graph with its tensors numbered otherwise; an increasing renumbering keeps the form canonical."""
+    return Contraction(tuple(number(s) for s in contraction.vertices), contraction.edges, contraction.epsilon)
+
+
+def _within(basis: InvariantBasis, max_degree: int | None) -> InvariantBasis:
+    """A stored basis, if the degree allowed is high enough for it."""
+    if max_degree is not None and max_degree < basis.max_degree:
+        raise BasisError(
+            f"max_degree is {max_degree}, but a flexible set of ranks <= {basis.max_rank} needs degree {basis.max_degree}; "
+            f"set max_degree to {basis.max_degree} or more, or leave it out"
+        )
+    return basis
