@@ -1,6 +1,7 @@
 """Straight-line programs run by numpy: each scalar is a row over many environments, one cache-sized block at a time."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,10 +85,10 @@ def blocks(length: int, program: Program) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, length, step))
 
 
-def _outputs(program: Program, rows: list[NDArray[np.floating] | None]) -> Iterator[NDArray[np.floating] | float]:
+def _outputs(program: Program, rows: list[Any]) -> Iterator[NDArray[np.floating] | float]:
     scratch = np.empty_like(rows[0])
     for row, ended in zip(program.rows, program.last_uses, strict=True):
-        total = None
+        total: Any = None
         for c, left, right in row:
             product = np.multiply(rows[left], c if right == LINEAR else rows[right], out=_room(total, scratch))
             if right != LINEAR and c != 1.0:

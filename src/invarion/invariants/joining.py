@@ -90,9 +90,9 @@ class Writer:
         result = _table(entries, (*moved.shape[1:], *parts))
         return np.moveaxis(result, range(moved.ndim - 1, result.ndim), range(axis, axis + len(parts)))
 
-    def _combined(self, weights: np.ndarray, scalars: Sequence[Scaled]) -> Scaled:
-        used = [(w, s) for w, s in zip(weights.tolist(), scalars, strict=True) if w and s.index != ZERO]
-        if used and used[0][1].index == CONSTANT:
+    def _combined(self, weights: np.ndarray, scalars: np.ndarray) -> Scaled:
+        used = [(w, s) for w, s in zip(weights.tolist(), scalars, strict=True) if w and s.place != ZERO]
+        if used and used[0][1].place == CONSTANT:
             return Scaled(sum(w * s.factor for w, s in used), CONSTANT)
         return self.builder.sum((w, s, None) for w, s in used)
 
@@ -113,11 +113,11 @@ class Writer:
         return result.reshape(piece.shape)
 
 
-def _products(left: Sequence[Scaled], right: Sequence[Scaled]) -> Iterator[tuple[float, Scaled, Scaled | None]]:
+def _products(left: np.ndarray, right: np.ndarray) -> Iterator[tuple[float, Scaled, Scaled | None]]:
     """Terms of a dot product; a constant factor makes a term linear."""
     for a, b in zip(left, right, strict=True):
-        if CONSTANT in (a.index, b.index):
-            a, b = (b, a) if a.index == CONSTANT else (a, b)
+        if CONSTANT in (a.place, b.place):
+            a, b = (b, a) if a.place == CONSTANT else (a, b)
             yield b.factor, a, None
         else:
             yield 1.0, a, b

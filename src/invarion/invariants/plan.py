@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from invarion.exceptions import BasisError
 from invarion.invariants.contractions import Contraction
 from invarion.invariants.joining import Writer
 from invarion.invariants.order import plan_steps
@@ -77,6 +78,9 @@ def compile_plan(contractions: Sequence[Contraction], ranks: Sequence[int]) -> P
     for contraction in contractions:
         contraction.check(ranks)
     graphs = [ContractionGraph(c, ranks, label) for label, c in enumerate(contractions)]
+    apart = [graph.label for graph in graphs if not graph.is_connected(graph.whole)]
+    if apart:
+        raise BasisError(f"contraction {apart[0]} is not connected; it is a product, evaluate its factors")
     writer = Writer(tuple(ranks), plan_steps(graphs))
     outputs = [writer.scalar(graph) for graph in graphs]
     return Plan(tuple(ranks), finish(writer.builder, outputs))

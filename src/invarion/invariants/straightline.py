@@ -25,10 +25,10 @@ class Term(NamedTuple):
 
 
 class Scaled(NamedTuple):
-    """factor * scalar[index]; the zero is (0.0, ZERO)."""
+    """factor * scalar[place]; the zero is (0.0, ZERO)."""
 
     factor: float
-    index: int
+    place: int
 
 
 NOTHING = Scaled(0.0, ZERO)
@@ -101,9 +101,9 @@ class Builder:
 
     def plain(self, scalar: Scaled) -> int:
         """Index of a scalar that equals the scaled one, written if need be."""
-        if scalar.index == ZERO or scalar.factor == 1.0:
-            return scalar.index
-        return self._index((Term(scalar.factor, scalar.index, LINEAR),))
+        if scalar.place == ZERO or scalar.factor == 1.0:
+            return scalar.place
+        return self._index((Term(scalar.factor, scalar.place, LINEAR),))
 
     def _index(self, row: tuple[Term, ...]) -> int:
         key = tuple((round(t.coefficient, 11), t.left, t.right) for t in row)
@@ -129,7 +129,7 @@ def adjoint(program: Program) -> Program:
             parts[index].append((1.0, Scaled(1.0, n + b), None))
     for k in range(len(program.rows) - 1, -1, -1):
         bar = builder.sum(parts.pop(n + k, ()))
-        if bar.index == ZERO:
+        if bar.place == ZERO:
             continue
         for c, left, right in program.rows[k]:
             if right == LINEAR:
@@ -193,11 +193,11 @@ def _append_rows(builder: Builder, program: Program, inputs: dict[int, Scaled] |
 
 def _collect(parts: Iterable[tuple[float, Scaled, Scaled | None]]) -> list[Term]:
     """Terms in a fixed order, equal products merged, vanishing ones dropped."""
-    total: Counter[tuple[int, int]] = Counter()
+    total: dict[tuple[int, int], float] = defaultdict(float)
     for c, a, b in parts:
         factor = c * a.factor * (1.0 if b is None else b.factor)
         if factor:
-            pair = (a.index, LINEAR) if b is None else (min(a.index, b.index), max(a.index, b.index))
+            pair = (a.place, LINEAR) if b is None else (min(a.place, b.place), max(a.place, b.place))
             total[pair] += factor
     return [Term(_snap(c), *pair) for pair, c in sorted(total.items()) if abs(c) > _NEGLIGIBLE]
 

@@ -77,8 +77,8 @@ class _Values(Function):
         return run(plan.values, kernel, tensors)
 
     @staticmethod
-    def backward(ctx: Any, cotangents: Tensor) -> tuple[Tensor, None, None]:
-        return _Gradient.apply(*ctx.saved_tensors, cotangents, ctx.plan, ctx.kernel), None, None
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        return _Gradient.apply(*ctx.saved_tensors, *grad_outputs, ctx.plan, ctx.kernel), None, None
 
 
 class _Gradient(Function):
@@ -92,8 +92,8 @@ class _Gradient(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, directions: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        both = run(ctx.plan.curvature, ctx.kernel, *ctx.saved_tensors, directions)
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+        both = run(ctx.plan.curvature, ctx.kernel, *ctx.saved_tensors, *grad_outputs)
         second, first = both.split((ctx.plan.n_inputs, ctx.plan.n_outputs), dim=1)
         return second, first, None, None
 

@@ -28,6 +28,8 @@ class ProgramLevels(nn.Module):
             for name, values in (("target", target), ("left", left), ("right", right)):
                 self.register_buffer(f"{name}{number}", torch.tensor(values), persistent=False)
             self.register_buffer(f"factor{number}", torch.tensor(factor, dtype=torch.float64), persistent=False)
+        self.kept: Tensor
+        self.present: Tensor
         self.counts = [len(rows) for rows in levels]
         kept = [places[i] if i != ZERO else one for i in program.outputs]
         self.register_buffer("kept", torch.tensor(kept), persistent=False)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, groupby
+from typing import Any
 
 from llvmlite import ir
 
@@ -120,7 +121,7 @@ def _sum(builder: ir.IRBuilder, shape: Shape, terms: Sequence[Term], value: Call
     """The sum of a row's terms, by fused multiply-adds where the processor has them."""
     name = f"llvm.fmuladd.v{shape.lanes}f{shape.bits}"
     multiply_add = builder.module.declare_intrinsic(name, (), ir.FunctionType(shape.vector, [shape.vector] * 3))
-    total = None
+    total: Any = None
     for c, left, right in terms:
         one = value(left)
         other = _constant(shape, c) if right == LINEAR else value(right)
@@ -181,7 +182,7 @@ def _copy(module: ir.Module, shape: Shape, inwards: bool) -> ir.Function:
             with _loop(builder, _INDEX(0), rows) as row:
                 outer = builder.gep(array, [builder.add(begin, builder.mul(row, channels))])
                 inner = builder.gep(scratch, [builder.mul(row, _INDEX(shape.lanes))])
-                _move(builder, outer, inner, inwards, shape)
+                _move(builder, outer, inner, inwards, shape, vector=True)
         with apart:
             left = builder.sub(total, start)
             count = builder.select(builder.icmp_unsigned("<", left, _INDEX(shape.lanes)), left, _INDEX(shape.lanes))
@@ -192,20 +193,17 @@ def _copy(module: ir.Module, shape: Shape, inwards: bool) -> ir.Function:
                 with _loop(builder, _INDEX(0), rows) as row:
                     outer = builder.gep(array, [builder.add(begin, builder.mul(row, channels))])
                     inner = builder.gep(scratch, [builder.add(builder.mul(row, _INDEX(shape.lanes)), lane)])
-                    _move(builder, outer, inner, inwards, None)
+                    _move(builder, outer, inner, inwards, shape, vector=False)
     builder.ret_void()
     return function
 
 
-def _move(builder: ir.IRBuilder, outer: ir.Value, inner: ir.Value, inwards: bool, shape: Shape | None) -> None:
-    """One number, or one vector of a shape, between an array and a scratch row."""
-    if shape:
-        outer, inner = (builder.bitcast(p, shape.vector.as_pointer()) for p in (outer, inner))
-    align = {"float": 4, "double": 8}
-    element = str(shape.number) if shape else str(outer.type.pointee)
+def _move(builder: ir.IRBuilder, outer: ir.Value, inner: ir.Value, inwards: bool, shape: Shape, vector: bool) -> None:
+    """One vector or one number, between an array and a scratch row."""
+    if vector:
+        outer, inner = (builder.bitcast(p, shape.vector.as_pointer()) for p in (outer, inner))  # type: ignore[assignment]
     source, target = (outer, inner) if inwards else (inner, outer)
-    value = builder.load(source, align=align[element])
-    builder.store(value, target, align=align[element])
+    builder.store(builder.load(source, align=shape.bits // 8), target, align=shape.bits // 8)
 
 
 @contextmanager

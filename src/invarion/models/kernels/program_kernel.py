@@ -4,6 +4,7 @@ import ctypes
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -53,5 +54,14 @@ def _compiled(program: Program, inputs: tuple[int, ...], bits: int) -> tuple[Cal
     code = MachineCode(fingerprint(source, program.digest, repr(shape)), lambda: generate(program, shape))
     kinds = [ctypes.c_int64] * 4 + [ctypes.c_void_p] * (len(shape.inputs) + 1)
     function = ctypes.CFUNCTYPE(None, *kinds)(code.kernel)
-    function.code = code  # the machine code lives as long as the function
-    return function, shape.lanes
+    return _Kernel(code, function), shape.lanes
+
+
+class _Kernel(NamedTuple):
+    """A function, and the machine code that must live as long."""
+
+    code: MachineCode
+    function: Callable[..., None]
+
+    def __call__(self, *arguments: int) -> None:
+        self.function(*arguments)
