@@ -1,4 +1,4 @@
-"""Data: labelled structures from files (`read`), split (`split`), with a table of their labels, as samples for training.
+"""Data: labelled structures from files (`read`), split (`split`), with a table of their labels, and as samples.
 
 Everything is in eV and Angstrom from here on; other units are converted while reading.
 """
