@@ -11,7 +11,7 @@ from invarion.exceptions import ConfigError
 from invarion.geometry.harmonics import component_slices, solid_harmonic
 from invarion.geometry.stretched import stretched_table
 
-_YZX = [1, 2, 0]
+_YZX = (1, 2, 0)
 
 
 def random_rotation(rng: np.random.Generator, improper: bool = False) -> np.ndarray:

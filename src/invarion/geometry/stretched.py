@@ -88,11 +88,23 @@ def split_table(rank: int, bundles: tuple[int, ...]) -> np.ndarray:
 
 
 @cache
-def split_table_modulo(rank: int, bundles: tuple[int, ...], prime: int) -> np.ndarray:
-    """The same split in integer harmonic coordinates w (tensor = sum of w S), modulo a prime, int64 in [0, prime).
+def split_table_exact(rank: int, bundles: tuple[int, ...]) -> np.ndarray:
+    """The same split in integer harmonic coordinates w (tensor = sum of w S), as fractions in an object array.
 
-    Coordinates go in and come out contravariant, so an edge between two bundles needs the metric S:S of `metric_modulo`.
+    Coordinates go in and come out contravariant, so an edge between two bundles needs the metric S:S.
     """
+    table, left = np.eye(2 * rank + 1, dtype=int).astype(object), rank
+    for part in bundles[:-1]:
+        raised = [np.array([1 / n for n in squared_norms(r)], dtype=object) for r in (part, left - part)]
+        step = stretched_numerators(left, part).astype(object) * Fraction(1, factorial(left))
+        table = np.tensordot(table, step * raised[0][:, None] * raised[1], axes=1)
+        left -= part
+    return table if bundles else table[:, 0]
+
+
+@cache
+def split_table_modulo(rank: int, bundles: tuple[int, ...], prime: int) -> np.ndarray:
+    """`split_table_exact` modulo a prime, int64 in [0, prime); an edge needs the metric of `metric_modulo`."""
     table, left = np.eye(2 * rank + 1, dtype=object), rank
     for part in bundles[:-1]:
         table = np.tensordot(table, _split_step(left, part, prime), axes=1) % prime
