@@ -64,7 +64,7 @@ def _put_radial(distance, pair, lane, place, W, radial, line, space):
     """All radial functions and slopes at one distance into one lane of a block."""
     x = distance * radial.steps[pair]
     knot = min(int(x), radial.knots - 1)
-    t = x - knot
+    t = radial.table.dtype.type(x - knot)
     base = (pair * radial.knots + knot) * 6 * radial.padded
     for v in range(0, radial.padded, W):
         value, slope = load(line, radial.table, base + 5 * radial.padded + v, W), line
@@ -170,15 +170,15 @@ def _pull_vectors(b, place, W, Q, angular, line, space, out):
     tensors, unit = place + 2 * Q * W, place + (2 * Q + M) * W
     inverse = load(line, space.blocks, unit + 3 * W, W)
     along, gx, gy, gz = line, line, line, line
-    rank, last = 0, 1
+    rank, last, minus = 0, 1, space.spare.dtype.type(-1.0)
     for m in range(M):
         if m == last:
             rank += 1
             last += 2 * rank + 1
-        turned = add_scaled(line, float(rank), add_product(line, load(line, space.spare, m * W, W), inverse))
+        turned = add_scaled(line, space.spare.dtype.type(rank), add_product(line, load(line, space.spare, m * W, W), inverse))
         tensor = load(line, space.blocks, tensors + m * W, W)
         along = add_product(along, load(line, space.spare, (M + m) * W, W), tensor)
-        along = add_scaled(along, -1.0, add_product(line, turned, tensor))
+        along = add_scaled(along, minus, add_product(line, turned, tensor))
         for k in range(angular.begin[m], angular.begin[m + 1]):
             term = add_product(line, turned, load(line, space.blocks, tensors + angular.source[k] * W, W))
             if angular.axis[k] == 0:

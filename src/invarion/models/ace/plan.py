@@ -90,7 +90,7 @@ def compile_plan(lists: Sequence[Sequence[Coupled]], n_species: int = 1) -> Plan
     >>> from invarion.models.ace.enumeration import Truncation, enumerate_coupled
     >>> plan = compile_plan([enumerate_coupled(Truncation((1, 1, 1), (1, 1, 1)))])
     >>> plan.n_values, plan.n_products, len(plan.dots[0].left), plan.n_multiplications
-    (4, 2, 5, 13)
+    (4, 4, 5, 13)
     """
     parts = [[halves(function) for function in functions] for functions in lists]
     every = {half for pairs in parts for pair in pairs for half in pair}

@@ -58,7 +58,7 @@ def zbl_energy(distances: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
 
     >>> silicon = torch.tensor([14.0])
     >>> zbl_energy(torch.tensor([1.0]), silicon, silicon).round()
-    tensor([197.])
+    tensor([51.])
     """
     x = distances * (z1**0.23 + z2**0.23) / _LENGTH
     screening = torch.zeros_like(x)
