@@ -3,7 +3,7 @@
 import numpy as np
 from ase import Atoms
 from ase.geometry import complete_cell
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from invarion.exceptions import DataError
 from invarion.neighbors import COINCIDENT, check_geometry
@@ -75,7 +75,7 @@ def coincident(atoms: Atoms, distance: float = COINCIDENT) -> tuple[int, int] | 
     fractional[:, pbc] %= 1.0
     fractional[:, pbc] %= 1.0  # twice: -1e-17 % 1 rounds up to 1, which the tree refuses
     reach = distance * float(np.linalg.norm(inverse, axis=0).max())
-    candidates = cKDTree(fractional, boxsize=pbc.astype(float)).query_pairs(reach, p=np.inf, output_type="ndarray")
+    candidates = KDTree(fractional, boxsize=pbc.astype(float)).query_pairs(reach, p=np.inf, output_type="ndarray")
     between = fractional[candidates[:, 0]] - fractional[candidates[:, 1]]
     between -= np.round(between) * pbc
     near = candidates[np.linalg.norm(between @ box, axis=1) < distance]

@@ -22,10 +22,10 @@ _XYZ = (".xyz", ".extxyz")
 
 
 class File(NamedTuple):
-    """A file and the part of its frames that is wanted (ASE's index syntax)."""
+    """A file, and which of its frames are wanted in ASE's index syntax."""
 
     path: Path
-    index: str
+    part: str
 
 
 def expand(paths: Paths, index: str = ":") -> list[File]:
@@ -68,7 +68,7 @@ def frames(file: File, format: str | None = None) -> Iterator[Atoms]:
             "The file may be truncated, damaged, or of another format than its name says (then give format=)"
         ) from error
     if count == 0:
-        raise DataError(f"{file.path}: holds no structure{'' if file.index == ':' else f' at index {file.index}'}")
+        raise DataError(f"{file.path}: holds no structure{'' if file.part == ':' else f' at index {file.part}'}")
 
 
 def _expand_one(path: str, index: str) -> list[File]:
@@ -106,7 +106,7 @@ def _iterate(file: File, format: str | None) -> Iterator[Atoms]:
     if format == "extxyz" or (format is None and _is_xyz(suffixes)):
         yield from _iterate_xyz(file)
     else:
-        yield from iread(file.path, index=file.index, format=format, do_not_split_by_at_sign=True)
+        yield from iread(file.path, index=file.part, format=format, do_not_split_by_at_sign=True)
 
 
 def _is_xyz(suffixes: list[str]) -> bool:
@@ -125,9 +125,9 @@ def _iterate_xyz(file: File) -> Iterator[Atoms]:
     with opener(file.path, "rt", encoding="utf-8") as stream:
         text = stream.read()
     n_lines = 0
-    for structure in iread(StringIO(text), index=file.index, format="extxyz"):
+    for structure in iread(StringIO(text), index=file.part, format="extxyz"):
         n_lines += len(structure) + 2
         yield structure
     left_over = text.rstrip().count("\n") + 1 - n_lines
-    if file.index == ":" and left_over > 0 and "\nVEC" not in text:
+    if file.part == ":" and left_over > 0 and "\nVEC" not in text:
         raise ValueError(f"{left_over} lines follow that are no frame; is there a blank line between frames?")

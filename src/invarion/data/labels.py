@@ -164,7 +164,7 @@ def structure_labels(atoms: Atoms, search: Search | None = None, where: str = "t
     """
     search = search or Search()
     results = fresh_results(atoms)
-    found = {target: _present(atoms, results, search, target) for target in TARGETS}
+    found: dict[Target, tuple[Source, ...]] = {t: _present(atoms, results, search, t) for t in TARGETS}
     units: dict[Target, str] = {}
     values: dict[Target, NDArray[np.float64]] = {}
     for target, present in found.items():

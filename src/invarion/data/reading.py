@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ase import Atoms
-from ase.io.formats import string2index
+from ase.utils import string2index
 
 from invarion.data.checks import ORIGIN, check_structure
 from invarion.data.files import File, Paths, expand, frames
@@ -57,9 +57,13 @@ def read(
             used; one message that names file and frame.
 
     Example:
-        >>> frames = read("examples/ethanol/valid.extxyz@:2")  # doctest: +SKIP
-        >>> frames[0].info["REF_energy"], frames[0].arrays["REF_forces"].shape  # doctest: +SKIP
-        (-4209.67963574, (9, 3))
+        >>> from tempfile import TemporaryDirectory
+        >>> from ase.io import write
+        >>> with TemporaryDirectory() as folder:
+        ...     write(f"{folder}/h2.extxyz", Atoms("H2", [(0, 0, 0), (0, 0, 0.74)], info={"E_dft": -1.17}))
+        ...     frames = read(f"{folder}/*.extxyz", keys={"energy": "E_dft"}, units={"energy": "Hartree"})
+        >>> round(frames[0].info["REF_energy"], 3)
+        -31.837
     """
     return read_labelled(paths, keys=keys, units=units, index=index, format=format).atoms
 
@@ -98,7 +102,7 @@ def _read_file(file: File, search: Search, format: str | None) -> Iterator[tuple
     structures, search = _open(file, search, format)
     scale = factor(search.units.get("length", "A"), "length")
     for number, structure in enumerate(structures):
-        where = f"{file.path}, frame {number}" + ("" if file.index == ":" else f" of [{file.index}]")
+        where = f"{file.path}, frame {number}" + ("" if file.part == ":" else f" of [{file.part}]")
         if scale != 1.0:
             structure = _rescaled(structure, scale)
         structure.info[ORIGIN] = where
@@ -116,9 +120,12 @@ def _open(file: File, search: Search, format: str | None) -> tuple[Iterator[Atom
             f"{file.path}: this layout does not say its units; declare them, for example "
             "units={'energy': 'kcal/mol', 'forces': 'kcal/mol/A', 'length': 'A'}"
         )
-    wanted = string2index(file.index)
-    chosen = archive.frames[wanted] if isinstance(wanted, slice) else [archive.frames[wanted]]
-    return iter(chosen), Search(search.sources, search.weights, units, search.given)
+    try:
+        wanted = string2index(file.part)
+    except ValueError:
+        raise DataError(f"{file.path}: {file.part!r} is no index; write a number or start:stop:step") from None
+    chosen = wanted if isinstance(wanted, slice) else slice(int(wanted), int(wanted) + 1 or None)
+    return iter(archive.frames[chosen]), Search(search.sources, search.weights, units, search.given)
 
 
 def _rescaled(atoms: Atoms, scale: float) -> Atoms:
