@@ -26,6 +26,7 @@ section { background: white; border: 1px solid var(--line); border-radius: 10px;
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(190px, 1fr)); gap: .9rem; margin: 1.1rem 0; }
 .tile { background: white; border: 1px solid var(--line); border-radius: 10px; padding: .8rem 1.1rem; }
 .tile b { display: block; font-size: 1.7rem; line-height: 1.3; color: var(--accent); font-weight: 650; }
+.tile i { font: 500 1rem system-ui, "DejaVu Sans", sans-serif; color: var(--soft); }
 .tile small { color: var(--soft); display: block; }
 img { max-width: 100%; height: auto; display: block; margin: .6rem auto; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 1rem; align-items: start; }
@@ -55,11 +56,12 @@ def render_section(title: str, *parts: str) -> str:
     return f"<section><h2>{escape(title)}</h2>\n{content}</section>" if content else ""
 
 
-def render_tiles(tiles: Sequence[tuple[str, str, str]]) -> str:
-    """Large figures side by side: (what, value, what to compare it with)."""
+def render_tiles(tiles: Sequence[tuple[str, str, str, str]]) -> str:
+    """Large figures side by side: (what, value, unit, remark)."""
     inside = "".join(
-        f'<div class="tile"><small>{escape(name)}</small><b>{escape(value)}</b><small>{escape(note)}</small></div>'
-        for name, value, note in tiles
+        f'<div class="tile"><small>{escape(name)}</small><b>{escape(value)} <i>{escape(unit)}</i></b>'
+        f"<small>{escape(note)}</small></div>"
+        for name, value, unit, note in tiles
     )
     return f'<div class="tiles">{inside}</div>'
 
@@ -102,6 +104,11 @@ def render_facts(facts: Mapping[str, Any]) -> str:
         if value is not None
     )
     return f'<div class="scroll"><table>{rows}</table></div>'
+
+
+def render_code(text: str) -> str:
+    """Lines to copy."""
+    return f"<pre>{escape(text)}</pre>"
 
 
 def render_details(summary: str, text: str) -> str:

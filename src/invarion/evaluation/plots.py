@@ -10,16 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from invarion.evaluation.dimers import DimerScan
 from invarion.evaluation.errors import Comparison
+from invarion.evaluation.wording import spell
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#667085"
+_WIDTH = 10.0  # inches; at 100 pixels each the page's width, so that letters come out as large as those of the text
 _MAX_BARS = 20
 _MAX_DIMERS = 12
 
 
-def to_data_uri(figure: Figure, dpi: int = 120) -> str:
+def to_data_uri(figure: Figure) -> str:
     """A figure as a PNG inside a `data:` address, so that a page needs no second file."""
     buffer = BytesIO()
     FigureCanvasAgg(figure).print_png(buffer)
@@ -34,7 +37,7 @@ def draw_parity(comparison: Comparison) -> Figure:
         ("Stress components", "eV/Å³", comparison.stress.ravel(), comparison.predicted_stress.ravel()),
     ]
     shown = [q for q in quantities if np.isfinite(q[2] + q[3]).any()]
-    figure = _figure(4.6 * len(shown), 4.4)
+    figure = _figure(_WIDTH, _WIDTH / max(len(shown), 2) * 0.95)
     for place, (name, unit, label, predicted) in enumerate(shown, start=1):
         _draw_parity(_axes(figure, (1, len(shown), place), name), unit, label, predicted)
     return figure
@@ -48,33 +51,33 @@ def draw_histograms(comparison: Comparison) -> Figure:
         ("Stress error, by component", "meV/Å³", comparison.stress_errors),
     ]
     shown = [(name, unit, e[np.isfinite(e)]) for name, unit, e in quantities if np.isfinite(e).any()]
-    figure = _figure(4.6 * len(shown), 3.6)
+    figure = _figure(_WIDTH, 3.4)
     for place, (name, unit, errors) in enumerate(shown, start=1):
         _draw_histogram(_axes(figure, (1, len(shown), place), name), unit, errors)
     return figure
 
 
 def draw_bars(
-    title: str, unit: str, rows: Mapping[str, Mapping[str, Any]], key: str, counted: str = "n_atoms"
+    title: str, axis: str, rows: Mapping[str, Mapping[str, Any]], key: str, counted: str = "n_atoms"
 ) -> Figure:
     """One bar per element or group, the longest first.
 
     Args:
         title: what is shown.
-        unit: of the values.
+        axis: what the length of a bar means, with its unit.
         rows: by name, mappings with `key` and `counted`.
         key: the value of the bar; rows where it is None are left out.
         counted: the number written behind the name.
     """
     kept = sorted(((row[key], name, row[counted]) for name, row in rows.items() if row[key] is not None), reverse=True)
     kept = kept[:_MAX_BARS]
-    figure = _figure(6.4, 1.3 + 0.34 * len(kept))
+    figure = _figure(_WIDTH / 2, 1.1 + 0.34 * len(kept))
     axes = _axes(figure, (1, 1, 1), title)
     places = np.arange(len(kept))
     axes.barh(places, [value for value, _, _ in kept], color=BLUE, height=0.65)
     axes.set_yticks(places, [f"{name}  ({count})" for _, name, count in kept])
     axes.invert_yaxis()
-    axes.set_xlabel(unit)
+    axes.set_xlabel(axis)
     for place, (value, _, _) in zip(places, kept, strict=True):
         axes.annotate(f"{value:.3g}", (value, place), xytext=(4, 0), textcoords="offset points", va="center")
     axes.margins(x=0.12)
@@ -95,13 +98,16 @@ def draw_curves(log: Mapping[str, Sequence[float]]) -> Figure:
     ]
     shown = [(name, unit, [c for c in curves if _has_values(c[1])]) for name, unit, curves in panels]
     shown = [panel for panel in shown if panel[2]]
-    figure = _figure(4.6 * len(shown), 3.6)
+    figure = _figure(_WIDTH, 3.4)
     for place, (name, unit, curves) in enumerate(shown, start=1):
         axes = _axes(figure, (1, len(shown), place), name)
         for label, values, color in curves:
             _draw_curve(axes, np.asarray(log["epoch"], float), np.asarray(values, float), label, color)
         axes.set(xlabel="epoch", ylabel=unit, yscale="log")
-        axes.legend(frameon=False)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.legend(frameon=False, fontsize=9)
     return figure
 
 
@@ -110,14 +116,14 @@ def draw_dimers(scans: Sequence[DimerScan]) -> Figure:
     shown = sorted(scans, key=lambda s: -(s.depth or 0.0))[:_MAX_DIMERS]
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
-    figure = _figure(4.6 * columns, 3.0 * rows)
+    figure = _figure(_WIDTH, 2.7 * rows)
     for place, scan in enumerate(shown, start=1):
         _draw_dimer(_axes(figure, (rows, columns, place), scan.name), scan)
     return figure
 
 
 def _figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+    return Figure(figsize=(width, height), layout="constrained", dpi=180)
 
 
 def _axes(figure: Figure, place: tuple[int, int, int], title: str) -> Axes:
@@ -162,13 +168,13 @@ def _draw_histogram(axes: Axes, unit: str, errors: np.ndarray) -> None:
     axes.hist(np.clip(errors, -reach, reach), bins=61, range=(-reach, reach), color=BLUE)
     axes.axvline(0.0, color=GREY, linewidth=1)
     median, most = np.quantile(np.abs(errors), [0.5, 0.95])
-    text = f"half within ±{median:.3g}\n95 % within ±{most:.3g}\nlargest {np.abs(errors).max():.3g}"
+    text = f"half within ±{median:.3g}\n95 % within ±{most:.3g}\nlargest {spell(float(np.abs(errors).max()))}"
     axes.annotate(text, (0.98, 0.97), xycoords="axes fraction", ha="right", va="top", fontsize=9)
     axes.set(xlabel=f"predicted - reference / {unit}", ylabel="number")
 
 
 def _mae_and_rmse(log: Mapping[str, Sequence[float]], quantity: str) -> tuple[tuple[str, Any, str], ...]:
-    names = {"mae": ("mean absolute error", BLUE), "rmse": ("root mean square error", ORANGE)}
+    names = {"mae": ("mean absolute", BLUE), "rmse": ("root mean square", ORANGE)}
     columns = {kind: [v for name, v in log.items() if name.startswith(f"valid_{quantity}_{kind}")] for kind in names}
     return tuple((names[kind][0], found[0] if found else None, names[kind][1]) for kind, found in columns.items())
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from invarion.evaluation.dimers import DimerScan
 from invarion.evaluation.errors import Comparison, metrics
 from invarion.evaluation.page import (
+    render_code,
     render_details,
     render_facts,
     render_figure,
@@ -25,6 +27,24 @@ from invarion.evaluation.plots import draw_bars, draw_curves, draw_dimers, draw_
 from invarion.evaluation.wording import spell
 from invarion.files import plain, write_atomically
 
+_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "element": "element",
+        "index": "index",
+        "origin": "file and frame",
+        "formula": "formula",
+        "group": "group",
+        "forces_mae_mev_per_angstrom": "force MAE / meV/Å",
+        "forces_rmse_mev_per_angstrom": "force RMSE / meV/Å",
+        "largest_force_error_mev_per_angstrom": "largest force error / meV/Å",
+        "energy_mae_mev_per_atom": "energy MAE / meV/atom",
+        "energy_rmse_mev_per_atom": "energy RMSE / meV/atom",
+        "energy_error_mev_per_atom": "energy error / meV/atom",
+        "n_structures": "structures",
+        "n_atoms": "atoms",
+    }
+)
+_HYPHEN = "\u2011"  # at which no line is broken
 _DEEP = 0.1  # eV; a fall of the dimer's energy below the closest distance seen that the report warns of
 
 
@@ -70,7 +90,11 @@ def render_report(report: Report) -> str:
         title,
         [
             f"<h1>{title}</h1>",
-            render_text(f"tested on {report.data}", "soft"),
+            render_text(
+                f"An interatomic potential: it predicts the energy and forces of atoms from their positions. "
+                f"Tested on {report.data}.",
+                "soft",
+            ),
             render_text(_summary(report.comparison, found), "lead"),
             render_tiles(_tiles(report, found)),
             _accuracy(report.comparison),
@@ -78,6 +102,7 @@ def render_report(report: Report) -> str:
             _training(report),
             _short_range(report.dimers),
             _card(report),
+            _use(report),
             _tables(report, found),
         ],
     )
@@ -103,20 +128,23 @@ def _places(found: Mapping[str, Any]) -> str:
     key = "forces_mae_mev_per_angstrom"
     energy_key = "energy_mae_mev_per_atom"
     pictures = [
-        _bars("Mean absolute force error by element (atoms)", "meV/Å", elements, key, "n_atoms"),
-        _bars("Mean absolute force error by group (structures)", "meV/Å", groups, key, "n_structures"),
-        _bars("Mean absolute energy error by group (structures)", "meV/atom", groups, energy_key, "n_structures"),
+        _bars("Forces, by element", "mean absolute error / meV/Å", elements, key, "n_atoms"),
+        _bars("Forces, by group", "mean absolute error / meV/Å", groups, key, "n_structures"),
+        _bars("Energies, by group", "mean absolute error / meV/atom", groups, energy_key, "n_structures"),
     ]
-    text = "A long bar names what the model knows least; more training structures of that kind help most."
+    text = (
+        "A long bar names what the model knows least; more training structures of that kind help most. In brackets: "
+        "number of atoms of the element, or of structures in the group."
+    )
     if not any(pictures):
         return ""
     return render_section("Where are the errors?", render_text(text, "soft"), render_pair(*pictures))
 
 
-def _bars(title: str, unit: str, rows: Mapping[str, Mapping[str, Any]], key: str, counted: str) -> str:
+def _bars(title: str, axis: str, rows: Mapping[str, Mapping[str, Any]], key: str, counted: str) -> str:
     if not any(row.get(key) is not None for row in rows.values()):
         return ""
-    return render_figure(draw_bars(title, unit, rows, key, counted), title)
+    return render_figure(draw_bars(title, axis, rows, key, counted), title)
 
 
 def _training(report: Report) -> str:
@@ -142,7 +170,9 @@ def _short_range(scans: Sequence[DimerScan]) -> str:
         "data; in the grey zone the model extrapolates. A curve that rises to the left of the line keeps atoms apart "
         "in a simulation; one that falls lets them collapse if they ever get there."
     )
-    falling = [f"{scan.name} (by {scan.depth:.2g} eV)" for scan in scans if (scan.depth or 0.0) > _DEEP]
+    falling = [
+        f"{scan.name.replace('-', _HYPHEN)} (by {scan.depth:.2g} eV)" for scan in scans if (scan.depth or 0.0) > _DEEP
+    ]
     verdict = (
         render_text(f"Closer than ever seen in training, the energy falls for {', '.join(falling)}.", "warn")
         if falling
@@ -181,6 +211,18 @@ def _card(report: Report) -> str:
     return render_section("Model card", render_facts(facts))
 
 
+def _use(report: Report) -> str:
+    symbols = report.header["symbols"]
+    code = (
+        "import invarion\nfrom ase.io import read\n\n"
+        f'atoms = read("structure.xyz")  # of {", ".join(symbols)}\n'
+        'atoms.calc = invarion.Calculator("model.inv")\n'
+        "atoms.get_potential_energy(), atoms.get_forces()\n\n"
+        "# or, in a terminal:\n# invarion md model.inv structure.xyz --steps 2000 --temperature 300"
+    )
+    return render_section("Use it", render_code(code))
+
+
 def _tables(report: Report, found: Mapping[str, Any]) -> str:
     units = {"energy": "meV/atom", "forces": "meV/Å", "stress": "meV/Å³"}
     overall = [
@@ -193,9 +235,9 @@ def _tables(report: Report, found: Mapping[str, Any]) -> str:
     return render_section(
         "Tables",
         render_table("All errors", overall),
-        render_table("By element", [{"element": k, **_short(v)} for k, v in found["per_element"].items()]),
-        render_table("By group", [{"group": k, **_short(v)} for k, v in found["per_group"].items()]),
-        render_table("Worst structures (index counts from 0)", [_short(row) for row in found["worst"]]),
+        render_table("By element", _short([{"element": k, **v} for k, v in found["per_element"].items()])),
+        render_table("By group", _short([{"group": k, **v} for k, v in found["per_group"].items()])),
+        render_table("Worst structures (index counts from 0)", _short(found["worst"])),
         render_table("Pairs of elements", dimers),
         render_table("Labels found in the test data", list(report.labels)),
         render_table("Labels found in the training data", training.get("labels", [])),
@@ -218,7 +260,7 @@ def _summary(comparison: Comparison, found: Mapping[str, Any]) -> str:
     return f"On {spell(found['n_structures'])} structures, {' and '.join(parts)}."
 
 
-def _tiles(report: Report, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _tiles(report: Report, found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     training = report.header.get("provenance", {}).get("training", {})
     tiles = [
         ("Energy, mean absolute error", found["energy_mae_mev_per_atom"], "meV/atom", found["energy_r2"]),
@@ -226,14 +268,14 @@ def _tiles(report: Report, found: Mapping[str, Any]) -> list[tuple[str, str, str
         ("Stress, mean absolute error", found["stress_mae_mev_per_angstrom3"], "meV/Å³", found["stress_r2"]),
     ]
     shown = [
-        (name, f"{value:.3g} {unit}", "" if r2 is None else f"R² = {r2:.5f}")
+        (name, f"{value:.3g}", unit, "" if r2 is None else f"R² = {r2:.5f} (1 is perfect)")
         for name, value, unit, r2 in tiles
         if value is not None
     ]
-    shown.append(("Tested on", f"{spell(found['n_structures'])} structures", f"{spell(found['n_atoms'])} atoms"))
+    shown.append(("Tested on", spell(found["n_structures"]), "structures", f"{spell(found['n_atoms'])} atoms"))
     if training.get("n_train") is not None:
         validation = f"{spell(training.get('n_valid'))} for validation"
-        shown.append(("Trained on", f"{spell(training['n_train'])} structures", validation))
+        shown.append(("Trained on", spell(training["n_train"]), "structures", validation))
     return shown
 
 
@@ -249,23 +291,10 @@ def _row(found: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {**{names[kind]: value for kind, value in values.items()}, "R²": found[f"{name}_r2"]}
 
 
-def _short(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with names for people, without columns of no use in a table."""
-    names = {
-        "forces_mae_mev_per_angstrom": "force MAE / meV/Å",
-        "forces_rmse_mev_per_angstrom": "force RMSE / meV/Å",
-        "energy_mae_mev_per_atom": "energy MAE / meV/atom",
-        "energy_rmse_mev_per_atom": "energy RMSE / meV/atom",
-        "energy_error_mev_per_atom": "energy error / meV/atom",
-        "largest_force_error_mev_per_angstrom": "largest force error / meV/Å",
-        "n_atoms": "atoms",
-        "n_structures": "structures",
-        "index": "index",
-        "origin": "file and frame",
-        "formula": "formula",
-        "group": "group",
-    }
-    return {shown: row[key] for key, shown in names.items() if key in row and row[key] not in (None, "")}
+def _short(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with names for people, without columns that are empty in every row."""
+    kept = {key: name for key, name in _COLUMNS.items() if any(row.get(key) not in (None, "") for row in rows)}
+    return [{name: row.get(key) for key, name in kept.items()} for row in rows]
 
 
 def _model_name(header: Mapping[str, Any]) -> str:

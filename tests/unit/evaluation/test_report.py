@@ -75,6 +75,7 @@ def test_pictures_come_before_tables(report):
         "Did the training converge?",
         "What happens when atoms come too close?",
         "Model card",
+        "Use it",
         "Tables",
     ]
     assert page.rindex("<img") < page.index("<table")
