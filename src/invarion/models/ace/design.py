@@ -1,5 +1,6 @@
 """Rows of the linear problem: how energies, forces and virials depend on the coefficients of the functions."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 from invarion.graphs import Graph
 from invarion.models.ace.descriptor import AceDescriptor
 from invarion.models.ace.plan import Dots, GradientTerms, Plan, gradient_terms
+from invarion.models.ace.readout import Linear
 
 
 class Design(NamedTuple):
@@ -17,7 +19,7 @@ class Design(NamedTuple):
     Attributes:
         energy: (B,) sum of each function over the atoms of its element.
         forces: (3N, B) rows x, y, z of atom 0, then atom 1, ...
-        strain: (6, B) derivative with respect to strain, Voigt order xx, yy, zz, yz, xz, xy.
+        strain: (6, B) derivative with respect to strain, Voigt order xx, yy, zz, yz, xz, xy; (0, B) if not asked for.
     """
 
     energy: np.ndarray
@@ -26,29 +28,32 @@ class Design(NamedTuple):
 
 
 class DesignBuilder:
-    """Makes `Design` rows of structures for a descriptor whose parameters stay as they are.
+    """Makes `Design` rows of structures for a descriptor and readouts whose parameters stay as they are.
 
     Args:
-        descriptor: evaluated in float64.
+        descriptor: in float64.
+        readouts: of each element, in float64; columns are the coefficients of their features.
     """
 
-    def __init__(self, descriptor: AceDescriptor) -> None:
-        self.descriptor = descriptor
+    def __init__(self, descriptor: AceDescriptor, readouts: Sequence[Linear]) -> None:
+        self.descriptor, self.readouts = descriptor, readouts
         self.plan = descriptor.plan
         self.terms = [gradient_terms(self.plan, dots) for dots in self.plan.dots]
-        self.offsets = np.concatenate([[0], np.cumsum([len(dots.width) for dots in self.plan.dots])])
+        self.offsets = np.concatenate([[0], np.cumsum([len(readout.weight) for readout in readouts])])
 
     @property
     def n_columns(self) -> int:
         """B, the number of coefficients."""
         return int(self.offsets[-1])
 
-    def __call__(self, graph: Graph, index: Tensor) -> Design:
+    @torch.no_grad()
+    def __call__(self, graph: Graph, index: Tensor, strain: bool = True) -> Design:
         """Rows of one structure.
 
         Args:
             graph: one structure, float64, on the CPU.
             index: (N,) species indices.
+            strain: whether to make the rows of the strain derivative.
         """
         edges, slopes = _edge_slopes(self.descriptor, graph, index)
         neighbor = index[graph.neighbors].numpy()
@@ -56,19 +61,26 @@ class DesignBuilder:
         design = Design(
             np.zeros(self.n_columns),
             np.zeros((graph.n_atoms, 3, self.n_columns)),
-            np.zeros((6, self.n_columns)),
+            np.zeros((6 if strain else 0, self.n_columns)),
         )
         starts = np.searchsorted(graph.centers.numpy(), np.arange(graph.n_atoms + 1))
         for atom, element in enumerate(index.tolist()):
             columns = slice(self.offsets[element], self.offsets[element + 1])
-            functions, jacobian = jacobian_of_atom(
-                self.plan, self.plan.dots[element], self.terms[element], values[atom]
-            )
+            functions, jacobian = self._features(element, values[atom])
             design.energy[columns] += functions
             mine = slice(starts[atom], starts[atom + 1])
             rows = self._edge_rows(slopes[mine], neighbor[mine], jacobian)
             _scatter(design, columns, atom, graph.neighbors[mine].numpy(), graph.vectors[mine].numpy(), rows)
         return design._replace(forces=design.forces.reshape(-1, self.n_columns))
+
+    def _features(self, element: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features (P,) of one atom and their derivatives (P, n_values) with respect to its A-basis values."""
+        dots, readout = self.plan.dots[element], self.readouts[element]
+        functions, jacobian = jacobian_of_atom(self.plan, dots, self.terms[element], values)
+        if readout.slopes_are_identity:
+            return functions, jacobian
+        tensor = torch.from_numpy(functions)
+        return readout.features(tensor[None])[0].numpy(), readout.slopes(tensor).numpy() @ jacobian
 
     def _edge_rows(self, slopes: np.ndarray, neighbor: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
         """(E, 3, B): derivative of an atom's functions with respect to each of its edge vectors."""
@@ -122,6 +134,8 @@ def _scatter(
     design.forces[atom, :, columns] += rows.sum(0)
     for neighbor, row in zip(neighbors, rows, strict=True):
         design.forces[neighbor, :, columns] -= row
+    if not len(design.strain):
+        return
     flat = rows.reshape(-1, rows.shape[2])
     for voigt, (a, b) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
         weights = np.zeros((len(vectors), 3))

@@ -175,7 +175,9 @@ def _pull_vectors(b, place, W, Q, angular, line, space, out):
         if m == last:
             rank += 1
             last += 2 * rank + 1
-        turned = add_scaled(line, space.spare.dtype.type(rank), add_product(line, load(line, space.spare, m * W, W), inverse))
+        turned = add_scaled(
+            line, space.spare.dtype.type(rank), add_product(line, load(line, space.spare, m * W, W), inverse)
+        )
         tensor = load(line, space.blocks, tensors + m * W, W)
         along = add_product(along, load(line, space.spare, (M + m) * W, W), tensor)
         along = add_scaled(along, minus, add_product(line, turned, tensor))

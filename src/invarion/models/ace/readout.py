@@ -32,9 +32,14 @@ class Linear(nn.Module):
         """What the coefficients multiply: (N, B) in, (N, P) out."""
         return invariants
 
-    def slopes(self, invariants: Tensor) -> Tensor | None:
-        """Derivatives (P, B) of the features of one atom with respect to its invariants (B,); None for the identity."""
-        return None
+    @property
+    def slopes_are_identity(self) -> bool:
+        """Whether the features are the functions themselves."""
+        return type(self).features is Linear.features
+
+    def slopes(self, invariants: Tensor) -> Tensor:
+        """Derivatives (P, B) of the features of one atom with respect to its invariants (B,)."""
+        return torch.eye(len(invariants), dtype=invariants.dtype, device=invariants.device)
 
     def forward(self, invariants: Tensor) -> Tensor:
         """Energies (N,) of invariants (N, B)."""

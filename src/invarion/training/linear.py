@@ -1,0 +1,208 @@
+"""`fit`: solve for the linear part of an ACE potential from labelled structures, streamed in blocks."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from invarion.data.checks import place
+from invarion.data.dataset import Labels, Sample, samples
+from invarion.exceptions import ConfigError, DataError
+from invarion.models.ace.design import Design, DesignBuilder
+from invarion.models.ace.network import AceNetwork
+from invarion.potential import Potential, Prediction
+from invarion.training.blocks import factorise_blocks
+from invarion.training.regression import Solution, solve_factor
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+class FitOptions(BaseModel):
+    r"""How to fit; rows are residuals :math:`w_E (\hat E - E) / \sqrt N`, :math:`w_F (\hat F - F)`, and for the
+    strain derivative :math:`w_S (\hat W - W) / \sqrt N`, each times the weights of the structure.
+
+    Attributes:
+        method: "ridge", "bayesian_ridge", "ard" or "sparse"; see `solve_factor`.
+        regularisation: strength of "ridge" on columns of unit norm; by generalised cross validation if None.
+        smoothness: coefficients of functions may be as large as (sum of n - 1 and rank over slots, + 1)^-smoothness.
+        energy_weight: 1/eV.
+        forces_weight: Angstrom/eV.
+        stress_weight: 1/eV.
+        block_rows: about how many rows are held at once.
+        scheduler: address of a Dask scheduler; in this process if None.
+        folder: where finished blocks are kept, so that a killed fit goes on.
+        progress: whether to show a bar on stderr.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Literal["ridge", "bayesian_ridge", "ard", "sparse"] = "bayesian_ridge"
+    regularisation: NonNegativeFloat | None = None
+    smoothness: NonNegativeFloat = 1.0
+    energy_weight: NonNegativeFloat = 30.0
+    forces_weight: NonNegativeFloat = 1.0
+    stress_weight: NonNegativeFloat = 30.0
+    block_rows: PositiveInt = 16_384
+    scheduler: str | None = None
+    folder: str | None = None
+    progress: bool = False
+    max_rounds: PositiveInt = 8
+    tolerance: PositiveFloat = 1e-3
+
+
+def fit(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | None = None) -> Potential:
+    """Solve for the coefficients of an ACE potential; its network becomes float64.
+
+    Args:
+        potential: of an `invarion.ace` config; changed in place.
+        train: labelled structures (energies, forces, stress; what is absent is left out).
+        options: see `FitOptions`.
+
+    Returns:
+        The same potential, in evaluation mode.
+
+    Raises:
+        ConfigError: a model without a linear part, or settings out of range.
+        DataError: structures that cannot be used, or numbers that are not finite; names the frame.
+    """
+    solve(potential, train, options)
+    return potential
+
+
+def solve(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | None = None) -> Solution:
+    """`fit`, returning what is known about the coefficients: noise, covariance, rank, condition, evidence."""
+    options = options or FitOptions()
+    network = potential.network
+    if not isinstance(network, AceNetwork):
+        raise ConfigError("fit solves ACE models; this potential has another network: use invarion.train")
+    potential.double().eval()
+    _set_weights(network, np.zeros(sum(len(readout.weight) for readout in network.readouts)))
+    blocks = _blocks(potential, list(train), options)
+    n_columns = blocks[0].builder.n_columns
+    about = _key(potential, blocks, options)
+    factor = factorise_blocks(blocks, n_columns + 1, options.scheduler, options.folder, about, options.progress)
+    if factor.n_rows < n_columns:
+        logging.getLogger(__name__).warning(
+            "%d labels for %d coefficients: the fit rests on its regularisation", factor.n_rows, n_columns
+        )
+    solution = solve_factor(factor, options.method, options.regularisation, _prior(network, options.smoothness))
+    _set_weights(network, solution.weights)
+    return solution
+
+
+@dataclass(frozen=True)
+class DesignBlock:
+    """Makes the weighted rows [X | y] of some structures; sent to workers as it is.
+
+    Attributes:
+        potential: with its linear coefficients at zero, so that what it predicts is not to be fitted.
+        builder: of the design rows.
+        atoms: structures.
+        first: number of the first of them in the whole list, for messages.
+        options: weights.
+    """
+
+    potential: Potential
+    builder: DesignBuilder
+    atoms: "tuple[Atoms, ...]"
+    first: int
+    options: FitOptions
+
+    def __call__(self) -> np.ndarray:
+        parts = samples(list(self.atoms), self.potential.cutoff)
+        return np.concatenate([self._rows(sample, self.first + i) for i, sample in enumerate(parts)])
+
+    def _rows(self, sample: Sample, number: int) -> np.ndarray:
+        index = self.potential.species_index(sample.graph.species)
+        has_stress = bool(torch.isfinite(sample.labels.stress).any()) and self.options.stress_weight > 0
+        design = self.builder(sample.graph, index, strain=has_stress)
+        fixed = self.potential(sample.graph, forces=True, stress=has_stress)
+        rows = weighted_rows(design, fixed, sample, self.options)
+        if not np.isfinite(rows).all():
+            frame = self.atoms[number - self.first]
+            raise DataError(f"{place(frame, number)}: numbers that are not finite; look at its positions and labels")
+        return rows
+
+
+def weighted_rows(design: Design, fixed: Prediction, sample: Sample, options: FitOptions) -> np.ndarray:
+    """(m, P + 1) rows [X | y] of one structure; labels that are absent or weigh nothing make no row."""
+    labels: Labels = sample.labels
+    n = sample.graph.n_atoms
+    weight = float(labels.weight)
+    kinds = (
+        (design.energy[None], labels.energy - fixed.energy, options.energy_weight / n**0.5, labels.energy_weight),
+        (design.forces, (labels.forces - fixed.forces).reshape(-1), options.forces_weight, labels.forces_weight),
+        _strain_rows(design, fixed, sample, options),
+    )
+    rows = []
+    for matrix, target, size, own in kinds:
+        known = torch.isfinite(target).numpy()
+        factor = float(size) * weight * float(own)
+        if factor > 0 and known.any():
+            rows.append(factor * np.column_stack([matrix, target.double().numpy()])[known])
+    return np.concatenate(rows) if rows else np.zeros((0, len(design.energy) + 1))
+
+
+def _strain_rows(design: Design, fixed: Prediction, sample: Sample, options: FitOptions) -> tuple:
+    voigt = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+    volume, labels = sample.graph.volume, sample.labels
+    stress = labels.stress if fixed.stress is None else labels.stress - fixed.stress
+    target = torch.stack([volume[0] * stress[0, a, b] for a, b in voigt])
+    matrix = design.strain if len(design.strain) else np.zeros((6, len(design.energy)))
+    target = target if len(design.strain) else torch.full_like(target, float("nan"))
+    return matrix, target, options.stress_weight / sample.graph.n_atoms**0.5, labels.stress_weight
+
+
+def _blocks(potential: Potential, train: "list[Atoms]", options: FitOptions) -> list[DesignBlock]:
+    """Consecutive structures, as many to a block as its rows allow."""
+    if not train:
+        raise DataError("there are no structures to fit to")
+    builder = DesignBuilder(potential.network.descriptor, list(potential.network.readouts))
+    limit = max(options.block_rows, 2 * builder.n_columns)
+    blocks, waiting, rows, first = [], [], 0, 0
+    for number, frame in enumerate(train):
+        waiting.append(frame)
+        rows += 3 * len(frame) + 7
+        if rows >= limit or number == len(train) - 1:
+            blocks.append(DesignBlock(potential, builder, tuple(waiting), first, options))
+            waiting, rows, first = [], 0, number + 1
+    return blocks
+
+
+def _prior(network: AceNetwork, smoothness: float) -> np.ndarray | None:
+    """(P,) how large coefficients may be: less for functions that oscillate; only where features are functions."""
+    if smoothness == 0.0 or not all(readout.slopes_are_identity for readout in network.readouts):
+        return None
+    sizes = [
+        sum(slot.n - 1 + slot.rank for slot in f.slots) for functions in network.basis.functions for f in functions
+    ]
+    return (1.0 + np.array(sizes, dtype=float)) ** -smoothness
+
+
+def _set_weights(network: AceNetwork, weights: np.ndarray) -> None:
+    start = 0
+    with torch.no_grad():
+        for readout in network.readouts:
+            part = weights[start : start + len(readout.weight)]
+            readout.weight.copy_(torch.from_numpy(part))
+            start += len(part)
+
+
+def _key(potential: Potential, blocks: Sequence[DesignBlock], options: FitOptions) -> str:
+    """A fingerprint of all that the rows depend on: structures, labels, settings, radial coefficients."""
+    digest = hashlib.sha256(potential.config.model_dump_json().encode())
+    weights = options.model_dump(include={"energy_weight", "forces_weight", "stress_weight", "block_rows"})
+    digest.update(json.dumps(weights, sort_keys=True).encode())
+    digest.update(potential.network.descriptor.radial.coefficients.numpy().tobytes())
+    for block in blocks:
+        for sample in samples(list(block.atoms), potential.cutoff):
+            for field in (sample.graph.vectors, sample.graph.species, *sample.labels):
+                digest.update(field.contiguous().numpy().tobytes())
+    return digest.hexdigest()
