@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from invarion.geometry.harmonics import harmonics
 from invarion.graphs import Graph
+from invarion.models.edges import edge_geometry
 from invarion.models.environment import environment
 from invarion.models.radial import Sensitivities
 
@@ -177,8 +177,7 @@ class HipNetwork(nn.Module):
             module.calibrating = False
 
     def _edges(self, graph: Graph, index: Tensor) -> Edges:
-        distances = torch.linalg.vector_norm(graph.vectors, dim=1)
-        tensors = harmonics(graph.vectors / distances[:, None], self.max_rank)
+        distances, tensors = edge_geometry(graph.vectors, self.max_rank)
         return Edges(distances, tensors, graph.centers, graph.neighbors, index)
 
 

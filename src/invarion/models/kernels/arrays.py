@@ -49,7 +49,7 @@ def radial_support(sensitivities: Tensor, local: bool) -> Tensor:
         return support
     threshold = torch.finfo(sensitivities.dtype).eps * 2**-6
     arguments = (flat(sensitivities), n_radial, threshold, flat(support))
-    spread(supports, np.arange(n_edges + 1), 4 * n_edges * n_radial, arguments)
+    spread(supports, n_edges, 4 * n_edges * n_radial, arguments)
     return support
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from invarion.models.kernels.arrays import flat, flatten, numpy_dtype, pointers, radial_support
+from invarion.models.kernels.autograd import wanted
 from invarion.models.kernels.edges import LONGEST, by_row
 from invarion.models.kernels.environment_loops import Loops, loops
 from invarion.models.kernels.simd import lanes
@@ -154,8 +155,9 @@ def _keep_for_slopes(ctx, inputs, output):
 
 
 def _slopes_of_sum(ctx, g):
-    gs, gt, gz = environment_slopes(g, *ctx.saved_tensors, ctx.needs_input_grad[2])
-    return gs, gt, gz if ctx.needs_input_grad[2] else None, None, None, None, None
+    collect = wanted(ctx, 2)
+    gs, gt, gz = environment_slopes(g, *ctx.saved_tensors, collect)
+    return gs, gt, gz if collect else None, None, None, None, None
 
 
 def _keep_for_curvatures(ctx, inputs, output):
@@ -164,7 +166,7 @@ def _keep_for_curvatures(ctx, inputs, output):
 
 
 def _slopes_of_slopes(ctx, cs, ct, cz):
-    collect = ctx.needs_input_grad[3]
+    collect = wanted(ctx, 3)
     dg, ds, dt, dz = environment_curvatures(*ctx.saved_tensors, cs, ct, cz, collect)
     return dg, ds, dt, dz if collect else None, None, None, None, None
 

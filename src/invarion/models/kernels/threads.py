@@ -19,20 +19,21 @@ _WORTHWHILE = 2_000_000  # multiplications below which a second thread costs mor
 _PARTS = 4  # ranges per thread, so that a core that is disturbed does not hold up the others
 
 
-def spread(kernel: Callable[..., None], pointers: np.ndarray, work: int, arguments: tuple[Any, ...]) -> None:
+def spread(kernel: Callable[..., None], rows: int | np.ndarray, work: int, arguments: tuple[Any, ...]) -> None:
     """Call kernel(first, last, *arguments) over ranges that cover all rows.
 
     Args:
         kernel: a compiled loop that writes nothing outside its rows and holds no interpreter lock.
-        pointers: (rows + 1,) where the edges of each row begin: ranges have about equal numbers of edges.
+        rows: how many rows of equal work; or (rows + 1,) where the edges of each begin, so that ranges have about equal
+            numbers of edges.
         work: multiplications in all, by which it is decided whether threads are worth their start.
         arguments: what the loop takes besides.
     """
-    rows, threads = pointers.size - 1, torch.get_num_threads()
+    threads = torch.get_num_threads()
     if threads == 1 or work < _WORTHWHILE:
-        kernel(0, rows, *arguments)
+        kernel(0, rows if isinstance(rows, int) else rows.size - 1, *arguments)
         return
-    ranges = iter(pairwise(_bounds(pointers, _PARTS * threads)))
+    ranges = iter(pairwise(_bounds(rows, _PARTS * threads)))
     helpers = [_pool(threads - 1).submit(_drain, kernel, ranges, arguments) for _ in range(threads - 1)]
     _drain(kernel, ranges, arguments)
     for helper in helpers:
@@ -45,8 +46,10 @@ def _drain(kernel: Callable[..., None], ranges: Any, arguments: tuple[Any, ...])
         kernel(first, last, *arguments)
 
 
-def _bounds(pointers: np.ndarray, parts: int) -> list[int]:
+def _bounds(pointers: int | np.ndarray, parts: int) -> list[int]:
     """Rows at which to cut so that every part has about the same number of edges (plus one per row)."""
+    if isinstance(pointers, int):
+        return sorted({pointers * part // parts for part in range(parts + 1)})
     rows = pointers.size - 1
     load = pointers + np.arange(rows + 1)
     cuts = np.searchsorted(load, np.linspace(0, load[-1], parts + 1)[1:-1])

@@ -1,0 +1,135 @@
+"""Gaussian sensitivities as torch operators with first and second derivatives, and which of them count."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from invarion.models.kernels.arrays import flatten
+from invarion.models.kernels.autograd import wanted
+from invarion.models.kernels.radial_loops import BLOCK, curvatures, slopes, values
+from invarion.models.kernels.threads import spread
+from invarion.models.radial import plain_gaussians
+
+_WORK = 64  # a function that counts costs about as much as this many multiplications in vectors
+
+
+@torch.library.custom_op("invarion::gaussians", mutates_args=())
+def gaussians(r: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bool) -> tuple[Tensor, Tensor]:
+    """Values (E, K), zero where below rounding beside the edge's largest, and the range (E, 2) of the others."""
+    s, support = r.new_empty(len(r), len(places)), torch.empty(len(r), 2, dtype=torch.int32)
+    threshold = math.log(torch.finfo(r.dtype).eps * 2**-6)
+    shared = _shape(places, sigmas)
+    spread(
+        values, len(r), _WORK * s.numel() // 4, (*flatten(r), *shared, cutoff, cosine, threshold, *flatten(s, support))
+    )
+    return s, support
+
+
+@torch.library.custom_op("invarion::gaussians_slopes", mutates_args=())
+def gaussians_slopes(
+    gs: Tensor,
+    r: Tensor,
+    places: Tensor,
+    sigmas: Tensor,
+    s: Tensor,
+    support: Tensor,
+    cutoff: float,
+    cosine: bool,
+    shared: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Slopes with respect to r (E,) and, if `shared`, places and sigmas (K,)."""
+    gr = torch.empty_like(r)
+    gp, gsigma = (_blocks(r, places, shared) for _ in range(2))
+    arrays = (*flatten(gs, s, r, support), *_shape(places, sigmas), cutoff, cosine, *flatten(gr, gp, gsigma), shared)
+    spread(slopes, -(-len(r) // BLOCK), _WORK * s.numel() // 4, arrays)
+    return gr, gp.sum(0).to(places.dtype), gsigma.sum(0).to(sigmas.dtype)
+
+
+@torch.library.custom_op("invarion::gaussians_curvatures", mutates_args=())
+def gaussians_curvatures(
+    cr: Tensor,
+    gs: Tensor,
+    r: Tensor,
+    places: Tensor,
+    sigmas: Tensor,
+    s: Tensor,
+    support: Tensor,
+    cutoff: float,
+    cosine: bool,
+    shared: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Slopes of sum_e cr_e gr_e with respect to gs (E, K), r (E,) and, if `shared`, places and sigmas (K,)."""
+    dgs, dr = torch.empty_like(gs), torch.empty_like(r)
+    dp, dsigma = (_blocks(r, places, shared) for _ in range(2))
+    arrays = (*flatten(cr, gs, s, r, support), *_shape(places, sigmas), cutoff, cosine)
+    spread(curvatures, -(-len(r) // BLOCK), _WORK * s.numel() // 4, (*arrays, *flatten(dgs, dr, dp, dsigma), shared))
+    return dgs, dr, dp.sum(0).to(places.dtype), dsigma.sum(0).to(sigmas.dtype)
+
+
+def _shape(places: Tensor, sigmas: Tensor) -> list:
+    return flatten(places.double(), sigmas.double())
+
+
+def _blocks(r: Tensor, places: Tensor, shared: bool) -> Tensor:
+    """Where every block of edges adds up its own slopes: their sum does not depend on the number of threads."""
+    return torch.zeros(-(-len(r) // BLOCK) if shared else 0, len(places), dtype=torch.float64)
+
+
+def _plain_curvatures(
+    changes: tuple[Tensor | None, ...], gs: Tensor, shape: tuple[Tensor, Tensor, Tensor], cutoff: float, cosine: bool
+) -> tuple[Tensor, ...]:
+    """The same where slopes of slopes with respect to places or widths are asked for as well; nobody's hot path."""
+    with torch.enable_grad():
+        gs, *inputs = (x.detach().requires_grad_() for x in (gs, *shape))
+        slopes_ = torch.autograd.grad(plain_gaussians(*inputs, cutoff, cosine), inputs, gs, create_graph=True)
+        pairs = [(slope, change) for slope, change in zip(slopes_, changes, strict=True) if change is not None]
+        return torch.autograd.grad([p[0] for p in pairs], (gs, *inputs), [p[1] for p in pairs])
+
+
+@gaussians.register_fake
+def _(r, places, sigmas, cutoff, cosine):
+    return r.new_empty(len(r), len(places)), r.new_empty(len(r), 2, dtype=torch.int32)
+
+
+@gaussians_slopes.register_fake
+def _(gs, r, places, sigmas, s, support, cutoff, cosine, shared):
+    return torch.empty_like(r), torch.empty_like(places), torch.empty_like(sigmas)
+
+
+@gaussians_curvatures.register_fake
+def _(cr, gs, r, places, sigmas, s, support, cutoff, cosine, shared):
+    return torch.empty_like(gs), torch.empty_like(r), torch.empty_like(places), torch.empty_like(sigmas)
+
+
+def _keep_values(ctx, inputs, output):
+    ctx.save_for_backward(*inputs[:3], *output)
+    ctx.options = inputs[3:]
+    ctx.mark_non_differentiable(output[1])
+
+
+def _slopes(ctx, gs, _):
+    shared = wanted(ctx, 1) or wanted(ctx, 2)
+    return *gaussians_slopes(gs, *ctx.saved_tensors, *ctx.options, shared), None, None
+
+
+def _keep_slopes(ctx, inputs, output):
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*inputs[:6])
+    ctx.options = inputs[6:8]
+
+
+def _slopes_of_slopes(ctx, cr, cp, csigma):
+    gs, r, places, sigmas, *_ = ctx.saved_tensors
+    if cr is None and cp is None and csigma is None:
+        return (None,) * 9
+    if cp is not None or csigma is not None:
+        slopes_ = _plain_curvatures((cr, cp, csigma), gs, (r, places, sigmas), *ctx.options)
+    else:
+        shared = wanted(ctx, 2) or wanted(ctx, 3)
+        slopes_ = gaussians_curvatures(cr, *ctx.saved_tensors, *ctx.options, shared)
+    return *slopes_, None, None, None, None, None
+
+
+gaussians.register_autograd(_slopes, setup_context=_keep_values)
+gaussians_slopes.register_autograd(_slopes_of_slopes, setup_context=_keep_slopes)
