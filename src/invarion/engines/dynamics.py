@@ -128,13 +128,20 @@ class _Frames:
     def write(self, atoms: "Atoms") -> None:
         if self._path is None:
             return
-        from ase.io import write
-
         try:
-            write(self._path, atoms, append=self._append)
+            self._write(atoms, self._path)
         except (OSError, ValueError) as error:
             raise InvarionError(f"cannot write the trajectory {self._path}: {error}") from error
         self._append = True
+
+    def _write(self, atoms: "Atoms", path: Path) -> None:
+        from ase.io import Trajectory, write
+
+        if path.suffix == ".traj":  # ase.io.write begins these anew every time
+            with Trajectory(path, "a" if self._append else "w") as file:
+                file.write(atoms)
+        else:
+            write(path, atoms, append=self._append)
 
 
 def _check(steps: int, temperature: float | None, ensemble: str, timestep: float, interval: int) -> None:
@@ -152,9 +159,11 @@ def _check(steps: int, temperature: float | None, ensemble: str, timestep: float
 
 def _draw_momenta(atoms: "Atoms", temperature: float, seed: int) -> None:
     """Maxwell-Boltzmann momenta without a drift of the whole, and for molecules without a rotation."""
-    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary, ZeroRotation
+    from ase import units
+    from ase.md.velocitydistribution import Stationary, ZeroRotation
 
-    MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=np.random.default_rng(seed))
+    spread = np.sqrt(atoms.get_masses() * units.kB * temperature)
+    atoms.set_momenta(spread[:, None] * np.random.default_rng(seed).standard_normal((len(atoms), 3)))
     if len(atoms) > 1:
         Stationary(atoms)
     if len(atoms) > 2 and not atoms.pbc.any():
@@ -171,7 +180,9 @@ def _integrator(
     if ensemble == "nve":
         return VelocityVerlet(atoms, timestep * units.fs)
     bath = np.random.default_rng(seed + 1)
-    return Langevin(atoms, timestep * units.fs, temperature_K=temperature, friction=friction / units.fs, rng=bath)
+    friction = friction / units.fs
+    # the centre of mass is left to the bath: holding it would bend the distribution of the others
+    return Langevin(atoms, timestep * units.fs, temperature_K=temperature, friction=friction, rng=bath, fixcm=False)
 
 
 def _physical(energies: list[float], temperatures: list[float], temperature: float | None) -> bool:
