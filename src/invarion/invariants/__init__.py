@@ -25,6 +25,7 @@ _MODULES = MappingProxyType(
         "ambiguity": "completeness",
         "certify": "certificate",
         "conditioned_basis": "conditioned",
+        "conditioning": "conditioned",
         "enumerate_contractions": "enumeration",
         "custom_basis": "custom",
         "flexible_basis": "flexible",
