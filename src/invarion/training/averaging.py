@@ -6,41 +6,56 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from invarion.potential import Potential
 from invarion.training.errors import Errors
 from invarion.training.module import TrainingModule
 
-Average = Callable[[list[Tensor], list[Tensor], Tensor | int], None]
-
 
 class AveragedWeights(EMAWeightAveraging):
-    """Lightning's exponential moving average of the weights, in one operation for all of them, and rising at the start.
+    r"""Lightning's moving average of the weights, which validation and the end of the run see; rising at the start.
 
-    Buffers are copied, not averaged: an average of integers is wrong.
+    .. math:: \bar w \leftarrow d_n \bar w + (1 - d_n) w, \qquad d_n = \min(d, n / (n + 9))
+
+    so that the initial weights are forgotten however short the run is. All weights are updated in one operation, where
+    Lightning's own update visits each of them twice; buffers are copied, because an average of integers is wrong.
 
     Args:
-        decay: per step, once the run is long enough for it.
+        decay: d per step, 0 <= d < 1.
     """
 
     def __init__(self, decay: float) -> None:
         super().__init__(use_buffers=False, decay=decay)
-        self._kwargs = {"multi_avg_fn": rising_average(decay)}
+        self._decay = decay
+        self._pairs: tuple[list[Tensor], list[Tensor]] | None = None
 
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the average towards the weights."""
+        model = self._model
+        if self._pairs is None:
+            self._pairs = (
+                [p.detach() for p in model.module.parameters()],
+                [p.detach() for p in pl_module.parameters()],
+            )
+        n = int(model.n_averaged)
+        get_ema_multi_avg_fn(min(self._decay, n / (n + 9)))(*self._pairs, n)
+        model.n_averaged += 1
+        self._latest_update_step = trainer.global_step
 
-def rising_average(decay: float) -> Average:
-    r"""The update :math:`\bar w \leftarrow d_n \bar w + (1 - d_n) w` with :math:`d_n = \min(d, (1 + n) / (10 + n))`.
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the averaged weights in; buffers stay what they are."""
+        for averaged, current in zip(self._model.module.buffers(), pl_module.buffers(), strict=True):
+            averaged.copy_(current)
+        super().on_validation_epoch_start(trainer, pl_module)
 
-    Args:
-        decay: d, 0 <= d < 1; the rise forgets the initial weights however short the run is.
-    """
-
-    def update(averaged: list[Tensor], current: list[Tensor], number: Tensor | int) -> None:
-        n = int(number)
-        get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))(averaged, current, number)
-
-    return update
+    @property
+    def _model(self) -> AveragedModel:
+        if self._average_model is None:
+            raise RuntimeError("averaged weights exist during fit only")
+        return self._average_model
 
 
 class BestWeights(Callback):

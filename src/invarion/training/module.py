@@ -44,6 +44,7 @@ class TrainingModule(pl.LightningModule):
         self.loss = loss
         self.options = options
         self.errors: Errors | None = None
+        self._trained = [p for p in potential.parameters() if p.requires_grad]
         self._valid_counts = valid_counts
         self._everyone = everyone
         self._parts: list[Tensor] = []
@@ -84,10 +85,9 @@ class TrainingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW, decaying matrices only."""
-        trained = [p for p in self.potential.parameters() if p.requires_grad]
         groups = [
-            {"params": [p for p in trained if p.dim() > 1], "weight_decay": self.options.weight_decay},
-            {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+            {"params": [p for p in self._trained if p.dim() > 1], "weight_decay": self.options.weight_decay},
+            {"params": [p for p in self._trained if p.dim() <= 1], "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
         return torch.optim.AdamW(groups, lr=self.options.learning_rate, betas=self.options.betas, fused=True)
@@ -100,7 +100,7 @@ class TrainingModule(pl.LightningModule):
     ) -> None:
         """Clip the norm of the whole gradient; in few large operations, whatever the number of parameters."""
         if self.options.gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.potential.parameters(), self.options.gradient_clip, foreach=True)
+            torch.nn.utils.clip_grad_norm_(self._trained, self.options.gradient_clip, foreach=True)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         """Batches are made on the device."""
