@@ -99,8 +99,15 @@ def _info(structure: Atoms, key: str, index: int) -> object:
     return structure.info[key]
 
 
-def _sizes(parts: Sequence[float], n_structures: int, n_groups: int) -> list[int]:
-    """Number of structures of each of the three parts."""
+def check_parts(parts: Sequence[float]) -> bool:
+    """Whether parts are numbers of structures, not fractions; refused where they are neither.
+
+    Args:
+        parts: two or three sizes.
+
+    Raises:
+        DataError: another number of parts, a negative one, none above 0, or fractions that sum to more than 1.
+    """
     if not 2 <= len(parts) <= 3:
         raise DataError(f"split: got {len(parts)} parts; give 2 or 3: training, validation and, if wanted, test")
     if not all(np.isfinite(part) and part >= 0 for part in parts) or not sum(parts) > 0:
@@ -108,6 +115,12 @@ def _sizes(parts: Sequence[float], n_structures: int, n_groups: int) -> list[int
     counted = all(float(part).is_integer() for part in parts) and sum(parts) > 1
     if not counted and sum(parts) > 1 + 1e-9:
         raise DataError(f"split: the fractions {tuple(parts)} sum to {sum(parts):.6g}; the sum may not exceed 1")
+    return counted
+
+
+def _sizes(parts: Sequence[float], n_structures: int, n_groups: int) -> list[int]:
+    """Number of structures of each of the three parts."""
+    counted = check_parts(parts)
     wanted = sum(part > 0 for part in parts)
     if n_groups < wanted or (counted and sum(parts) > n_structures):
         raise DataError(f"split: {tuple(parts)} cannot be met by {n_structures} structures in {n_groups} groups")
