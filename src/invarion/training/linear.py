@@ -45,7 +45,7 @@ class FitOptions(BaseModel):
 
     method: Literal["ridge", "bayesian_ridge", "ard", "sparse"] = "bayesian_ridge"
     regularisation: NonNegativeFloat | None = None
-    smoothness: NonNegativeFloat = 1.0
+    smoothness: NonNegativeFloat = 2.0
     energy_weight: NonNegativeFloat = 30.0
     forces_weight: NonNegativeFloat = 1.0
     stress_weight: NonNegativeFloat = 30.0

@@ -69,10 +69,10 @@ class AceConfig(BaseModel):
     basis: BasisField = "reduced"
     selection: Selection = "balanced"
     min_per_degree: dict[int, Annotated[int, Field(ge=0)]] | None = None
-    radial: Family = "SBessel"
-    radial_parameter: PositiveFloat = 4.0
+    radial: Family = "ChebPow"
+    radial_parameter: PositiveFloat = 3.0
     n_base: Width | None = None
-    contraction: Literal["none", "optimal"] = "none"
+    contraction: Literal["none", "optimal"] = "optimal"
     cutoffs: dict[str, PositiveFloat] = Field(default_factory=dict)
     inner_cutoff: NonNegativeFloat = 0.0
     inner_width: PositiveFloat = 0.2

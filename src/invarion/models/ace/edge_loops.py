@@ -7,9 +7,8 @@ vectors, those vectors (y, z, x) and the inverse lengths; W numbers each. Lanes 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-from invarion.models.kernels.environment_loops import OPTIONS
+from invarion.models.kernels.compiled import compiled, inlined
 from invarion.models.kernels.simd import add_product, add_scaled, load, store, total
 
 
@@ -53,13 +52,13 @@ class Space(NamedTuple):
     spare: np.ndarray
 
 
-@njit(forceinline=True, **OPTIONS)
+@inlined
 def block_size(W, Q, M):
     """Numbers in one block."""
     return (2 * Q + M + 4) * W
 
 
-@njit(forceinline=True, **OPTIONS)
+@inlined
 def _put_radial(distance, pair, lane, place, W, radial, line, space):
     """All radial functions and slopes at one distance into one lane of a block."""
     x = distance * radial.steps[pair]
@@ -79,7 +78,7 @@ def _put_radial(distance, pair, lane, place, W, radial, line, space):
         space.blocks[slope_place] = space.spare[radial.padded + q] * radial.steps[pair]
 
 
-@njit(forceinline=True, **OPTIONS)
+@inlined
 def _put_angular(place, unit, W, angular, line, blocks):
     """Packed tensors of W unit vectors, each rank from the one below; rank 0 is 1 on every lane, used or not."""
     for lane in range(W):
@@ -93,7 +92,7 @@ def _put_angular(place, unit, W, angular, line, blocks):
         store(value, blocks, place + m * W, W)
 
 
-@njit(**OPTIONS)
+@compiled
 def fill_blocks(atom, pair, species, first, W, edges, radial, angular, line, space):
     """Blocks of an atom's edges to one element, from block `first` on; returns how many."""
     Q, M = radial.rank.size, angular.begin.size - 1
@@ -128,7 +127,7 @@ def fill_blocks(atom, pair, species, first, W, edges, radial, angular, line, spa
     return blocks
 
 
-@njit(**OPTIONS)
+@compiled
 def add_up(column, start, first, n_blocks, W, M, radial, line, space, z):
     """A of one atom and element of neighbour: radial x angular summed over blocks, into one column of the tile."""
     Q = radial.rank.size
@@ -144,7 +143,7 @@ def add_up(column, start, first, n_blocks, W, M, radial, line, space, z):
             z[(start + radial.start[q] + m) * W + column] = total(value)
 
 
-@njit(**OPTIONS)
+@compiled
 def pull_edges(column, start, first, n_blocks, W, radial, angular, line, space, slopes, out):
     """Slopes of one atom's edge vectors to one element, from one column of the slopes of A, into out (3 E,)."""
     Q, M = radial.rank.size, angular.begin.size - 1
@@ -163,7 +162,7 @@ def pull_edges(column, start, first, n_blocks, W, radial, angular, line, space, 
         _pull_vectors(b, place, W, Q, angular, line, space, out)
 
 
-@njit(forceinline=True, **OPTIONS)
+@inlined
 def _pull_vectors(b, place, W, Q, angular, line, space, out):
     """Radial slopes act along the unit vector; a tensor of rank l changes by l x (rank l-1 raised by the change)."""
     M = angular.begin.size - 1

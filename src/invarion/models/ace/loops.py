@@ -9,10 +9,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from invarion.models.ace.edge_loops import Angular, Edges, Radial, Space, add_up, block_size, fill_blocks, pull_edges
-from invarion.models.kernels.environment_loops import OPTIONS, scratch
+from invarion.models.kernels.compiled import compiled, inlined, scratch
 from invarion.models.kernels.simd import add_product, add_scaled, lanes, load, store, zeros
 
 
@@ -76,7 +75,7 @@ def ace_loops(dtype: np.dtype) -> AceLoops:
     return AceLoops(_functions(width), _slopes(width), _linear(width), width)
 
 
-@njit(forceinline=True, **OPTIONS)
+@inlined
 def _space(system, W, like):
     """Working memory for one tile."""
     Q, M = system.radial.rank.size, system.angular.begin.size - 1
@@ -85,7 +84,7 @@ def _space(system, W, like):
     return Space(blocks, np.empty(system.tiles.most_blocks * W, np.int64), spare)
 
 
-@njit(**OPTIONS)
+@compiled
 def _fill_tile(tile, W, system, line, space, counts, z):
     """Z of a tile's atoms, and the number of blocks of each atom and element."""
     tiles, S = system.tiles, system.n_species
@@ -109,7 +108,7 @@ def _fill_tile(tile, W, system, line, space, counts, z):
         z[(system.n_values + n_products) * W + lane] = 1.0
 
 
-@njit(forceinline=True, **OPTIONS)
+@inlined
 def _sum(i, sums, left, right, W, line, value):
     """value + sum of number x left x right over one row of a list."""
     for k in range(sums.begin[i], sums.begin[i + 1]):
@@ -118,7 +117,7 @@ def _sum(i, sums, left, right, W, line, value):
     return value
 
 
-@njit(**OPTIONS)
+@compiled
 def _pull_tile(tile, W, system, line, space, counts, z, slopes, out):
     """From slopes of Z to those of A, in place, and on to the edge vectors."""
     tiles, S = system.tiles, system.n_species
@@ -135,7 +134,7 @@ def _pull_tile(tile, W, system, line, space, counts, z, slopes, out):
 
 @lru_cache
 def _functions(W: int) -> Callable:
-    @njit(**OPTIONS)
+    @compiled
     def functions(first, last, system, left, right, width, out, out_begin):
         """Functions of the atoms of each tile: row of atom i at out[out_begin[i]], one number per function."""
         line = zeros(out, 1, W)
@@ -162,7 +161,7 @@ def _functions(W: int) -> Callable:
 
 @lru_cache
 def _slopes(W: int) -> Callable:
-    @njit(**OPTIONS)
+    @compiled
     def slopes(first, last, system, given, given_begin, out):
         """Derivatives with respect to edge vectors, from those with respect to every function of every atom."""
         line = zeros(out, 1, W)
@@ -192,7 +191,7 @@ def _slopes(W: int) -> Callable:
 
 @lru_cache
 def _linear(W: int) -> Callable:
-    @njit(**OPTIONS)
+    @compiled
     def linear(first, last, system, weights, energies, out, derive):
         """Energies of a linear combination, and their derivatives with respect to edge vectors, in one pass."""
         line = zeros(out, 1, W)
