@@ -25,7 +25,7 @@ class SpringNetwork(nn.Module):
     def forward(self, graph: Graph, index: Tensor) -> Tensor:
         r = graph.vectors.norm(dim=1, keepdim=True)
         smooth = (1.0 - (r / self.cutoff).square()).clamp(min=0.0) ** 3
-        radial = torch.exp(-2.0 * (r - self.centers).square()) * smooth * self.charges(index)[graph.neighbors]
+        radial = torch.exp(-10.0 * (r - self.centers).square()) * smooth * self.charges(index)[graph.neighbors]
         density = radial.new_zeros(len(index), radial.shape[1]).index_add(0, graph.centers, radial)
         return self.outer(torch.tanh(self.inner(density)))
 

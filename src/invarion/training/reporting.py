@@ -1,7 +1,5 @@
 """What a run tells while it goes on: log.csv, other trackers, and progress on the terminal."""
 
-import csv
-import io
 import math
 import time
 from collections.abc import Sequence
@@ -9,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from rich.console import Console
@@ -51,35 +50,36 @@ class Log(Callback):
     def __init__(self, path: Path, course: Course) -> None:
         self._path = path
         self._course = course
-        self.rows: list[list[float | None]] = []
+        self.rows: list[list[float]] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin the file."""
         if trainer.is_global_zero:
-            write_atomically(self._path, _csv([list(COLUMNS), *self.rows]))
+            write_atomically(self._path, ",".join(COLUMNS) + "\n" + _csv(self.rows))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch's row."""
         if not isinstance(pl_module, TrainingModule):
             return
         parts = pl_module.finish_epoch()
-        errors = pl_module.errors or [None] * len(Errors._fields)
+        errors = pl_module.errors or [math.nan] * len(Errors._fields)
         pl_module.errors = None
-        head = [trainer.current_epoch + 1, trainer.global_step, self._course.elapsed, self._course.learning_rate]
-        self.rows.append([*head, sum(parts), *parts, *(_known(e) for e in errors)])
+        steps = (float(trainer.current_epoch + 1), float(trainer.global_step))
+        head = (*steps, self._course.elapsed, self._course.learning_rate)
+        self.rows.append([*head, sum(parts), *parts, *errors])
         if trainer.is_global_zero:
             self._append(self.rows[-1])
             _track(trainer.loggers, self.rows[-1])
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows so far."""
-        return {"rows": self.rows}
+        """The rows so far, as one tensor: long lists of numbers are slow to store."""
+        return {"rows": torch.tensor(self.rows, dtype=torch.float64)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what `state_dict` said."""
-        self.rows = state_dict["rows"]
+        self.rows = state_dict["rows"].tolist()
 
-    def _append(self, row: list[float | None]) -> None:
+    def _append(self, row: list[float]) -> None:
         try:
             with self._path.open("a", newline="") as file:
                 file.write(_csv([row]))
@@ -208,17 +208,18 @@ def summary(errors: Errors) -> str:
     return "  ".join(f"{name} {value:.3g} {unit}" for name, value, unit in shown if math.isfinite(value))
 
 
-def _track(loggers: Sequence[Logger], row: Sequence[float | None]) -> None:
-    known = {name: value for name, value in zip(COLUMNS, row, strict=True) if value is not None}
+def _track(loggers: Sequence[Logger], row: Sequence[float]) -> None:
+    known = {name: value for name, value in zip(COLUMNS, row, strict=True) if not math.isnan(value)}
     for logger in loggers:
         logger.log_metrics(known, step=int(known["epoch"]))
 
 
-def _csv(rows: Sequence[Sequence[float | str | None]]) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+def _csv(rows: Sequence[Sequence[float]]) -> str:
+    return "".join(",".join(map(_cell, row)) + "\n" for row in rows)
 
 
-def _known(value: float | None) -> float | None:
-    return None if value is None or math.isnan(value) else value
+def _cell(value: float) -> str:
+    """As short as exact; whole numbers without a point, nothing for NaN."""
+    if math.isnan(value):
+        return ""
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

@@ -224,7 +224,7 @@ def _pack(potential: Potential, structures: "Sequence[Atoms]") -> PackedSet:
 
 
 def _place(potential: Potential, options: TrainOptions) -> None:
-    """Bring the potential to the dtype and device of the training, and to training mode, which Lightning leaves as is."""
+    """Bring the potential to the dtype, device and mode of training."""
     potential.train()
     if options.dtype is not None:
         potential.to(torch.float32 if options.dtype == "float32" else torch.float64)
