@@ -1,4 +1,4 @@
-"""The command line, `invarion`: every command in its own function, heavy libraries imported when a command needs them."""
+"""The command line, `invarion`; heavy libraries are imported only when a command needs them."""
 
 from typing import Annotated
 

@@ -1,6 +1,6 @@
 """`invarion basis` and `invarion describe`: invariants without a potential."""
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from invarion.invariants import InvariantBasis
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """What a set of invariants is asked to be."""
 
     optimal = "optimal"
@@ -21,7 +21,7 @@ class Kind(str, Enum):
     separating = "separating"
 
 
-class Parity(str, Enum):
+class Parity(StrEnum):
     """Whether invariants that change sign in a mirror are appended."""
 
     even = "even"
@@ -40,7 +40,9 @@ def basis(
     ] = None,
     channels: Annotated[int, typer.Option(help="Number of channels, each with its own tensors.")] = 1,
     kind: Annotated[Kind, typer.Option(help="What the set is asked to be.")] = Kind.optimal,
-    parity: Annotated[Parity, typer.Option(help="both: append invariants that tell mirror images apart.")] = Parity.even,
+    parity: Annotated[
+        Parity, typer.Option(help="both: append invariants that tell mirror images apart.")
+    ] = Parity.even,
     ranks: Annotated[str | None, typer.Option(help="Any list of tensor ranks instead, e.g. 1,3,3.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the basis as JSON here.")] = None,
     strata: Annotated[bool, typer.Option("--strata", help="Also list where some of the tensors vanish.")] = False,
@@ -71,7 +73,9 @@ def _build(
     from invarion.exceptions import BasisError
 
     if (max_rank is None) == (ranks is None):
-        raise BasisError("give either --max-rank (one tensor of each rank 0..L) or --ranks (any list), for example --max-rank 3")
+        raise BasisError(
+            "give either --max-rank (one tensor of each rank 0..L) or --ranks (any list), for example --max-rank 3"
+        )
     if kind == "published":
         if channels != 1 or parity != "even" or max_rank is None:
             raise BasisError("the published table has one channel of ranks 0..L and even parity; use --kind optimal")
@@ -103,9 +107,11 @@ def _parse_ranks(text: str) -> tuple[int, ...]:
 
 
 def _print(found: "InvariantBasis", summary: dict[str, Any]) -> None:
+    from invarion.invariants.plan import compile_plan
+
     rows = [
         {
-            "": place,
+            "no.": place,
             "degree": row["degree"],
             "bodies": row["degree"] + 1,
             "mirror": "odd" if row["parity"] in (-1, "odd") else "even",
@@ -119,15 +125,16 @@ def _print(found: "InvariantBasis", summary: dict[str, Any]) -> None:
     if "strata" in summary:
         show(table("Where only these tensors are non-zero", summary["strata"]))
     show(_proof(summary))
+    show(f"evaluation: {compile_plan(found.invariants, found.ranks).n_multiplications} multiplications for all of them")
 
 
 def _proof(summary: dict[str, Any]) -> str:
     """The certificate in words."""
     rank, dimension, orbit = summary["rank"], summary["dimension"], summary["orbit_dimension"]
     lines = [
-        f"dimension {dimension} - generic orbit {orbit} = {dimension - orbit} independent invariants exist; proved here: {rank}",
+        f"dimension {dimension} - generic orbit {orbit} = {dimension - orbit} independent ones exist; proved: {rank}",
         f"independent: {_yes(summary['independent'])}    complete: {_yes(summary['complete'])}",
-        f"certificate: a minor of the Jacobian modulo the prime {summary['certificate']['prime']}, checked again just now",
+        f"certificate: a minor of the Jacobian modulo the prime {summary['certificate']['prime']}, checked just now",
     ]
     sufficient = (summary.get("search") or {}).get("sufficient_degree")
     if not summary["complete"] and sufficient:
@@ -144,4 +151,8 @@ def _yes(value: bool) -> str:
 
 
 def _short(ranks: tuple[int, ...]) -> str:
-    return ", ".join(map(str, ranks)) if len(ranks) <= 12 else f"{', '.join(map(str, ranks[:6]))}, ... ({len(ranks)} tensors)"
+    return (
+        ", ".join(map(str, ranks))
+        if len(ranks) <= 12
+        else f"{', '.join(map(str, ranks[:6]))}, ... ({len(ranks)} tensors)"
+    )

@@ -1,10 +1,10 @@
-"""What all commands share: exit statuses, --debug, --json, and where words go (results to stdout, the rest to stderr)."""
+"""What all commands share: exit statuses, --debug, --json; results go to stdout, all other words to stderr."""
 
 import contextlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Annotated, Any, NoReturn
 
@@ -46,27 +46,28 @@ def command(app: typer.Typer, name: str, example: str) -> Callable[[Callable[...
         parameters = [*signature.parameters.values(), _DEBUG]
         run.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]
         run.__annotations__ = {**function.__annotations__, "debug": _DEBUG.annotation, "return": None}
-        app.command(name, epilog=f"Example:  [bold]{example}[/bold]", no_args_is_help="..." in repr(signature))(run)
+        needed = any(p.default is p.empty for p in parameters)
+        app.command(name, epilog=f"Example:  [bold]{example}[/bold]", no_args_is_help=needed)(run)
         return function
 
     return register
 
 
-def say(text: str = "", style: str | None = None) -> None:
-    """A line for people on stderr, so that stdout stays for results."""
+def say(text: Any = "", style: str | None = None) -> None:
+    """A line (or table) for people on stderr, so that stdout stays for results."""
     from rich.console import Console
 
-    Console(stderr=True, highlight=False).print(text, style=style)
+    Console(stderr=True, highlight=False).print(text, style=style, soft_wrap=True)
 
 
 def show(value: Any) -> None:
     """A table or text on stdout."""
     from rich.console import Console
 
-    Console(highlight=False).print(value)
+    Console(highlight=False).print(value, soft_wrap=isinstance(value, str))
 
 
-def table(title: str, rows: list[Mapping[str, Any]]) -> Any:
+def table(title: str, rows: Sequence[Mapping[str, Any]]) -> Any:
     """A Rich table whose columns are the keys of the first row; numbers to the right.
 
     Args:
@@ -129,7 +130,10 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, MemoryError) or "out of memory" in str(error):
         return FAILURE, f"Error: out of memory ({error}); use a smaller batch (training.batch_edges) or fewer features"
     if isinstance(error, ModuleNotFoundError):
-        return FAILURE, f"Error: this needs the package {error.name!r}, which is not installed: pip install {error.name}"
+        return (
+            FAILURE,
+            f"Error: this needs the package {error.name!r}, which is not installed: pip install {error.name}",
+        )
     name = type(error).__name__
     return FAILURE, f"Error: invarion failed ({name}: {error}); run again with --debug for the traceback, and report it"
 

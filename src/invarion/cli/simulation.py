@@ -28,7 +28,9 @@ def md(
     model: Annotated[Path, typer.Argument(help="Model file.")],
     structure: Annotated[str, typer.Argument(help="Structure to start from; its last frame, or FILE@INDEX.")],
     steps: Annotated[int, typer.Option(help="Number of steps.")],
-    temperature: Annotated[float, typer.Option(help="K; initial velocities are drawn for it, Langevin holds it.")] = 300.0,
+    temperature: Annotated[
+        float, typer.Option(help="K; initial velocities are drawn for it, Langevin holds it.")
+    ] = 300.0,
     ensemble: Annotated[Ensemble, typer.Option(help="nve keeps the energy, langevin the temperature.")] = Ensemble.nve,
     timestep: Annotated[
         float | None, typer.Option(help="fs; by default 0.5 with hydrogen and 1 without.", show_default=False)

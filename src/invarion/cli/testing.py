@@ -42,6 +42,7 @@ def evaluate(
     comparison = compare(potential, reading.atoms)
     found = metrics(comparison)
     if not json:
+        say(reading.table)
         print_errors(found, f"Errors of {model} on {', '.join(data)}")
     if report is not None:
         from invarion.evaluation.dimers import scan_dimers
@@ -111,7 +112,11 @@ def _error_row(found: Mapping[str, Any], name: str, unit: str) -> dict[str, Any]
 
 
 def _part_row(what: str, name: str, row: Mapping[str, Any], counted: str) -> dict[str, Any]:
-    shown = {what: name, counted.removeprefix("n_"): row[counted], "force MAE / meV/Å": row["forces_mae_mev_per_angstrom"]}
+    shown = {
+        what: name,
+        counted.removeprefix("n_"): row[counted],
+        "force MAE / meV/Å": row["forces_mae_mev_per_angstrom"],
+    }
     if "energy_mae_mev_per_atom" in row:
         shown["energy MAE / meV/atom"] = row["energy_mae_mev_per_atom"]
     return shown

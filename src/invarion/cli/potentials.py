@@ -1,0 +1,154 @@
+"""`invarion init`, `train` and `fit`: from structures to a potential."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from invarion.cli.frame import Json, command, say
+from invarion.cli.runs import Run, finish
+from invarion.cli.testing import Keys, Units, parse_pairs
+
+if TYPE_CHECKING:
+    from invarion.configuration import DataSets, RunConfig
+
+Override = Annotated[
+    list[str] | None,
+    typer.Option("-o", "--override", help="Replace a setting, e.g. training.max_epochs=100; may be repeated."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    command(app, "init", "invarion init train.extxyz -o config.yaml")(init)
+    command(app, "train", "invarion train config.yaml -o training.max_minutes=30 -o output.folder=runs/a")(train)
+    command(app, "fit", "invarion fit ace.yaml -o output.folder=runs/si")(fit)
+
+
+def init(
+    data: Annotated[list[str], typer.Argument(help="Labelled structures: files, globs, FILE@START:STOP.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Config to write.")] = Path("config.yaml"),
+    key: Keys = None,
+    unit: Units = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a config that is there.")] = False,
+    json: Json = False,
+) -> Any:
+    """Look at the data and write a commented config to begin with."""
+    from invarion.configuration import draft_config
+    from invarion.exceptions import ConfigError
+    from invarion.files import write_atomically
+
+    if output.exists() and not force:
+        raise ConfigError(f"{output} exists; choose another name with -o, or overwrite it with --force")
+    text = draft_config(data, keys=parse_pairs(key, "--key"), units=parse_pairs(unit, "--unit"))
+    write_atomically(output, text)
+    if not json:
+        say(f"written to {output}; read its comments, then: invarion train {output}")
+    return {"output": output}
+
+
+def train(
+    config: Annotated[Path | None, typer.Argument(help="YAML file; with --resume, by default that of the run.")] = None,
+    override: Override = None,
+    resume: Annotated[Path | None, typer.Option(help="Run folder to go on with, from its last checkpoint.")] = None,
+    json: Json = False,
+) -> Any:
+    """Train a potential; the run's folder gets config, log, model, checkpoint, test errors and a report."""
+    from invarion.configuration import read_sets, write_config
+    from invarion.files import plain
+    from invarion.potential import Potential
+    from invarion.training.run import train as descend
+
+    settings = _read_settings(config, override or [], resume)
+    folder = Path(settings.output.folder)
+    sets = read_sets(settings.data)
+    _print_sets(sets)
+    potential = Potential.from_data(settings.model, sets.train, settings.data.references, settings.training.seed)
+    first = os.environ.get("RANK", "0") == "0"  # torchrun starts several; one of them writes
+    if first and resume is None:
+        write_config(settings, folder / "config.yaml")
+    summary = descend(potential, sets.train, sets.valid, settings.training, folder, resume is not None)
+    if not first:
+        return None
+    write_config(settings, folder / "config.yaml")
+    facts = {
+        "seed": settings.training.seed,
+        "epochs": summary.epochs,
+        "best_epoch": summary.best_epoch,
+        "seconds": summary.seconds,
+        "stopped_by": summary.stopped_by,
+        "options": plain(settings.training),
+    }
+    return finish(Run(potential, folder, settings.data, sets, facts), report=settings.output.report, quiet=json)
+
+
+def fit(
+    config: Annotated[Path, typer.Argument(help="YAML file with an ACE model and, if wanted, a section `fit`.")],
+    override: Override = None,
+    json: Json = False,
+) -> Any:
+    """Solve for the coefficients of a linear model; the folder gets config, model, test errors and a report."""
+    import time
+
+    from invarion.configuration import read_sets, write_config
+    from invarion.files import plain
+    from invarion.potential import Potential
+    from invarion.training.linear import fit as solve
+
+    settings, options = _read_fit_settings(config, override or [])
+    sets = read_sets(settings.data)
+    _print_sets(sets)
+    start = time.perf_counter()
+    potential: Potential = Potential.from_data(settings.model, sets.train, settings.data.references)
+    solve(potential, sets.train, options)
+    folder = Path(settings.output.folder)
+    write_config(settings, folder / "config.yaml")
+    facts = {"seconds": time.perf_counter() - start, "options": plain(options)}
+    return finish(Run(potential, folder, settings.data, sets, facts), report=settings.output.report, quiet=json)
+
+
+def _read_settings(config: Path | None, overrides: list[str], resume: Path | None) -> "RunConfig":
+    """The settings of a run; one that is taken up again has its own in its folder."""
+    from invarion.configuration import read_config
+    from invarion.exceptions import ConfigError
+
+    if resume is not None:
+        if not resume.is_dir():
+            raise ConfigError(f"{resume} is no folder of a run; give the one that holds last.ckpt")
+        overrides = [*overrides, f"output.folder={resume}"]
+        config = config or resume / "config.yaml"
+    if config is None:
+        raise ConfigError("give a config, for example one written by: invarion init DATA")
+    return read_config(config, overrides)
+
+
+def _read_fit_settings(config: Path, overrides: list[str]) -> Any:
+    """The run's settings, and the section `fit`, which only this command has."""
+    from pydantic import ValidationError
+
+    from invarion.configuration import override, parse_config
+    from invarion.configuration.mistakes import in_words
+    from invarion.configuration.text import parse_yaml
+    from invarion.exceptions import ConfigError
+    from invarion.training.linear import FitOptions
+
+    try:
+        text = config.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{config}: cannot be read ({error})") from None
+    content = override(parse_yaml(text, str(config)) or {}, overrides)
+    section = content.pop("fit", None) or {}
+    try:
+        return parse_config(content), FitOptions.model_validate(section)
+    except ValidationError as error:
+        raise in_words(error, FitOptions, "fit") from None
+
+
+def _print_sets(sets: "DataSets") -> None:
+    if os.environ.get("RANK", "0") != "0":
+        return
+    for part, table in sets.tables.items():
+        say(f"\n{part}", style="bold")
+        say(table)
+    say(f"{len(sets.train)} structures to train on, {len(sets.valid)} to validate, {len(sets.test)} to test")
