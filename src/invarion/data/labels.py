@@ -7,6 +7,7 @@ calculator, then common aliases. NaN under the first key that is present means "
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -58,6 +59,7 @@ class Source(NamedTuple):
         return f"calculator: {self.key}" if self.where == "calculator" else self.key
 
 
+@cache
 def _default_sources() -> Mapping[Target, tuple[Source, ...]]:
     def order(target: Target, kinds: tuple[Kind, ...]) -> tuple[Source, ...]:
         return (
@@ -69,6 +71,7 @@ def _default_sources() -> Mapping[Target, tuple[Source, ...]]:
     return MappingProxyType({target: order(target, kinds) for target, kinds in _KINDS.items()})
 
 
+@cache
 def _default_weights() -> Mapping[str, tuple[str, ...]]:
     return MappingProxyType({name: (name, f"config_{name}") for name in WEIGHTS})
 
