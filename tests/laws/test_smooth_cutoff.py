@@ -17,12 +17,15 @@ def leaving_force(potential, symbols, cluster, distances) -> np.ndarray:
     return np.array(forces)
 
 
+def dimer_force(potential, distances) -> np.ndarray:
+    """Force along the bond of OH at each distance."""
+    return np.array([potential.predict(Atoms("HO", [(0, 0, 0), (r, 0, 0)])).forces[-1, 0] for r in distances])
+
+
 def test_dimer_is_c2_at_the_cutoff(smooth_potential):
     h = 1e-3
     inside = smooth_potential.cutoff - h * np.arange(1, 6)
-    force = leaving_force(smooth_potential, "HO", np.zeros((1, 3)) + [0.0, 0, 0], inside) if False else np.array(
-        [smooth_potential.predict(Atoms("HO", [(0, 0, 0), (r, 0, 0)])).forces[-1, 0] for r in inside]
-    )
+    force = dimer_force(smooth_potential, inside)
     slope = np.diff(force) / h
     assert np.abs(force[0]) < 1e-3
     assert np.abs(slope[0]) < 0.2 * max(np.abs(slope[-1]), 1e-2)
@@ -43,7 +46,5 @@ def test_the_published_network_breaks_this_law():
     published = random_potential(MODELS["hip_hop_nn_published"](), torch.float64)
     smooth = random_potential(MODELS["hip_hop_nn"](), torch.float64)
     near = published.cutoff - np.array([1e-3, 1e-4])
-    blown, faded = (
-        np.abs([p.predict(Atoms("HO", [(0, 0, 0), (r, 0, 0)])).forces[-1, 0] for r in near]) for p in (published, smooth)
-    )
+    blown, faded = (np.abs(dimer_force(potential, near)) for potential in (published, smooth))
     assert blown.max() > 100 * faded.max()

@@ -1,10 +1,11 @@
 """The command line, `invarion`; heavy libraries are imported only when a command needs them."""
 
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from invarion.cli import bases, exchange, machine, potentials, simulation, testing
+from invarion.cli import bases, descriptors, exchange, machine, potentials, simulation, testing
 
 app = typer.Typer(
     name="invarion",
@@ -20,20 +21,18 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from invarion import __version__
-
-        typer.echo(f"invarion {__version__}")
+        typer.echo(f"invarion {version('invarion')}")
         raise typer.Exit
 
 
 @app.callback()
 def _main(
-    version: Annotated[
+    show_version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass
 
 
-for _room in (potentials, testing, simulation, bases, exchange, machine):
+for _room in (potentials, testing, simulation, bases, descriptors, exchange, machine):
     _room.register(app)

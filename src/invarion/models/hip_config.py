@@ -8,8 +8,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, PositiveFloat, model_validator
 from torch import Tensor, nn
 
+from invarion import invariants
 from invarion.exceptions import ConfigError
-from invarion.invariants import InvariantBasis, flexible_basis, optimal_basis, published_basis, separating_basis
+from invarion.invariants import InvariantBasis
 from invarion.models.heads import BasisHead, NormHead, ScalarHead
 from invarion.models.hip import HipNetwork, Layout
 from invarion.models.normalization import Normalization
@@ -174,7 +175,9 @@ def hip_nn(
     >>> hip_nn(cutoff=5.0, n_features=32).kind
     'hip_nn'
     """
-    return HipNNConfig(cutoff=cutoff, n_features=n_features, n_interactions=_blocks(n_features, n_interactions), **settings)
+    return HipNNConfig(
+        cutoff=cutoff, n_features=n_features, n_interactions=_blocks(n_features, n_interactions), **settings
+    )
 
 
 def hip_nn_ts(
@@ -268,13 +271,13 @@ def _blocks(n_features: int | tuple[int, ...], n_interactions: int | None) -> in
 
 def _named_basis(name: str, max_rank: int, max_degree: int) -> InvariantBasis:
     if name == "optimal":
-        return optimal_basis(max_rank=max_rank, max_degree=max_degree)
+        return invariants.optimal_basis(max_rank=max_rank, max_degree=max_degree)
     if name == "published":
-        return published_basis(max_rank=max_rank, max_degree=max_degree)
+        return invariants.published_basis(max_rank=max_rank, max_degree=max_degree)
     if name == "flexible":
-        return flexible_basis(max_rank=max_rank)
+        return invariants.flexible_basis(max_rank=max_rank)
     if name == "separating":
-        return separating_basis(max_rank=max_rank)
+        return invariants.separating_basis(max_rank=max_rank)
     raise ConfigError(f'basis is {name!r}; give "optimal", "published", "flexible", "separating" or an InvariantBasis')
 
 

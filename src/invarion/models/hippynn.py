@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from invarion.models.hip import HipNetwork, Interaction
 from invarion.models.hip_config import HipConfig, HipHopNNConfig, HipNNConfig, HipNNTSConfig
 from invarion.potential import Potential
 
-_ACTIVATIONS = {"Softplus": "softplus", "SiLU": "silu"}
+_ACTIVATIONS = MappingProxyType({"Softplus": "softplus", "SiLU": "silu"})
 _SENSITIVITIES = ("InverseSensitivityModule", "GaussianSensitivityModule")
 
 
@@ -90,11 +91,15 @@ def _only(found: list[Any], folder: Path, what: str) -> Any:
 
 def _check(network: Any, readout: Any, species: Sequence[int]) -> None:
     if not hasattr(network, "interaction_layers") or not hasattr(network, "dist_hard_max"):
-        raise ConfigError(f"network is a {type(network).__name__}; give a hippynn Hipnn, HipnnVec, HipnnQuad or HipHopNN")
+        raise ConfigError(
+            f"network is a {type(network).__name__}; give a hippynn Hipnn, HipnnVec, HipnnQuad or HipHopNN"
+        )
     if type(readout).__name__ != "HEnergy" or any(layer.out_features != 1 for layer in readout.layers):
         raise ConfigError(f"readout is a {type(readout).__name__}; give the HEnergy module with one target")
     if network.nf_in != len(species):
-        raise ConfigError(f"species has {len(species)} entries, the network {network.nf_in} input features; give one each")
+        raise ConfigError(
+            f"species has {len(species)} entries, the network {network.nf_in} input features; give one each"
+        )
     known = None if network.species_set is None else [int(z) for z in network.species_set if int(z) > 0]
     if known is not None and known != [int(z) for z in species]:
         raise ConfigError(f"species is {list(species)}, the network was made for {known}, in this order")

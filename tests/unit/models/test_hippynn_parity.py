@@ -153,10 +153,12 @@ def test_a_real_run_folder_is_converted(tmp_path):
         network = networks.HipHopnn("net", (species, positions), module_kwargs=options)
         energy = targets.HEnergyNode("E", network, db_name="E")
         mse = loss.MSELoss.of_node(energy)
-        modules, _ = assemble_for_training(mse, {"MSE": mse})
-        controller = PatienceController(torch.optim.Adam(modules.model.parameters()), None, 1, 1, 1,
-                                        patience=1, stopping_key="MSE")
-        setup_training(modules, SetupParams(controller=controller, device="cpu"))
+        modules, metrics = assemble_for_training(mse, {"MSE": mse})
+        controller = PatienceController(
+            torch.optim.Adam(modules.model.parameters()), None, batch_size=1, max_epochs=1, stopping_key="MSE",
+            termination_patience=1)
+        modules, controller, _ = setup_training(modules, SetupParams(controller=controller, device="cpu"))
+        create_structure_file(modules, None, controller)
         torch.save(modules.model.state_dict(), "best_model.pt")
         Z = torch.tensor([[8, 1, 1]]); R = torch.tensor([[[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0.0]]])
         predictor = hippynn.graphs.Predictor([species, positions], [energy.mol_energy], model_device="cpu")

@@ -11,23 +11,24 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from invarion.models.kernels.compiled import compiled, inlined, scratch
 from invarion.models.kernels.simd import (
     add_outer,
     add_product,
     add_scaled,
     lanes,
     load,
+    prefetch,
     store,
     total,
+    transposed,
     vector_bytes,
     zeros,
 )
 
 _BLOCK = 32  # edges whose contracted features are held in cache at once; a multiple of 4
-_FAST = {"reassoc", "contract", "nsz"}  # sums may be re-ordered at compile time; infinities and NaN keep their meaning
-OPTIONS = {"fastmath": _FAST, "nogil": True, "error_model": "numpy", "cache": True}
+_AHEAD = 8  # edges between asking for a row of memory and reading it: rows by neighbour lie anywhere
 
 
 class Loops(NamedTuple):
@@ -58,16 +59,7 @@ def loops(dtype: np.dtype, components: int, channels: int) -> Loops:
     return Loops(_forward(*shape), _slopes(*shape), _curvatures(*shape), _collect(*shape), vectors * width)
 
 
-@njit(forceinline=True, **OPTIONS)
-def scratch(like, size):
-    """Zeros that begin on a cache line: vectors that cross lines cannot be forwarded from a store to a load."""
-    per_line = 64 // like.itemsize
-    raw = np.zeros(size + per_line, like.dtype)
-    start = (-raw.ctypes.data // like.itemsize) % per_line
-    return raw[start : start + size]
-
-
-@njit(forceinline=True, **OPTIONS)
+@inlined
 def _over_radial(zero, width, factors, edge, low, high, K, values, start, C):
     """sum_k factors[edge, k] values[start + k C ...] over the radial functions that count."""
     result = zero
@@ -76,7 +68,7 @@ def _over_radial(zero, width, factors, edge, low, high, K, values, start, C):
     return result
 
 
-@njit(forceinline=True, **OPTIONS)
+@inlined
 def _over_components(zero, width, factors, edge, M, values, start, C):
     """sum_m factors[edge, m] values[start + m C ...]."""
     result = zero
@@ -85,7 +77,7 @@ def _over_components(zero, width, factors, edge, M, values, start, C):
     return result
 
 
-@njit(forceinline=True, **OPTIONS)
+@inlined
 def _add_outer_products(block, single, rows, width, chunk, factors, edge, count, M, features, out, start, C):
     """out[start + m C ...] += sum over the edges of the block of factors[e, m] features[e], summed in registers."""
     for v in range(0, chunk, width):
@@ -97,8 +89,8 @@ def _add_outer_products(block, single, rows, width, chunk, factors, edge, count,
             store(value, out, place, C)
 
 
-@njit(forceinline=True, **OPTIONS)
-def _add_inner_products(four, line, padded, chunk, features, edge, count, M, turned, sums, out):
+@inlined
+def _add_inner_products(four, line, short, M, padded, chunk, features, edge, count, turned, sums, out):
     """out[e, m] += sum over the chunk's channels c of features[e, c] turned[c, m], four edges at a time."""
     for q in range(0, count, 4):
         value = four
@@ -106,22 +98,21 @@ def _add_inner_products(four, line, padded, chunk, features, edge, count, M, tur
             value = add_outer(value, features, q * chunk + c, chunk, load(line, turned, c * padded, padded))
         store(value, sums, q * padded, padded)
     for q in range(count):
-        for m in range(M):
-            out[(edge + q) * M + m] += sums[q * padded + m]
+        place = (edge + q) * M
+        store(add_scaled(load(short, out, place, M), 1, load(short, sums, q * padded, M)), out, place, M)
 
 
-@njit(forceinline=True, **OPTIONS)
-def _turn(values, start, C, M, chunk, padded, turned):
+@inlined
+def _turn(rows, columns, values, start, C, chunk, width, padded, turned):
     """turned[c, m] = values[start + m C + c], so that tensor components lie side by side."""
-    for m in range(M):
-        for c in range(chunk):
-            turned[c * padded + m] = values[start + m * C + c]
+    for v in range(0, chunk, width):
+        store(transposed(columns, load(rows, values, start + v, C)), turned, v * padded, padded)
 
 
 def _forward(M: int, rows: int, padded: int, vectors: int, width: int) -> Callable:
     chunk = vectors * width
 
-    @njit(**OPTIONS)
+    @compiled
     def forward(first, last, pointers, neighbors, support, s, t, z, out, K, C):
         zero, single, block = zeros(z, vectors, width), zeros(z, 1, width), zeros(z, rows, width)
         received = scratch(z, _BLOCK * chunk)
@@ -142,14 +133,15 @@ def _forward(M: int, rows: int, padded: int, vectors: int, width: int) -> Callab
 def _slopes(M: int, rows: int, padded: int, vectors: int, width: int) -> Callable:
     chunk = vectors * width
 
-    @njit(**OPTIONS)
+    @compiled
     def slopes(first, last, pointers, neighbors, support, g, s, t, z, gs, gt, kept, K, C, begin, end, keep):
         zero, four, line = zeros(z, vectors, width), zeros(z, 4, padded), zeros(z, 1, padded)
+        short, rows_, columns = zeros(z, 1, M), zeros(z, M, width), zeros(z, width, padded)
         received = scratch(z, _BLOCK * chunk)
         turned, sums = scratch(z, chunk * padded), scratch(z, _BLOCK * padded)
         for i in range(first, last):
             for c in range(begin, end, chunk):
-                _turn(g, i * M * C + c, C, M, chunk, padded, turned)
+                _turn(rows_, columns, g, i * M * C + c, C, chunk, width, padded, turned)
                 for edge in range(pointers[i], pointers[i + 1], _BLOCK):
                     count = min(_BLOCK, pointers[i + 1] - edge)
                     for e in range(edge, edge + count):
@@ -161,7 +153,7 @@ def _slopes(M: int, rows: int, padded: int, vectors: int, width: int) -> Callabl
                         store(h, received, (e - edge) * chunk, width)
                         if keep:
                             store(slope, kept, e * (end - begin) + c - begin, width)
-                    _add_inner_products(four, line, padded, chunk, received, edge, count, M, turned, sums, gt)
+                    _add_inner_products(four, line, short, M, padded, chunk, received, edge, count, turned, sums, gt)
 
     return slopes
 
@@ -169,7 +161,7 @@ def _slopes(M: int, rows: int, padded: int, vectors: int, width: int) -> Callabl
 def _curvatures(M: int, rows: int, padded: int, vectors: int, width: int) -> Callable:
     chunk = vectors * width
 
-    @njit(**OPTIONS)
+    @compiled
     def curvatures(
         first,
         last,
@@ -196,13 +188,14 @@ def _curvatures(M: int, rows: int, padded: int, vectors: int, width: int) -> Cal
         keep,
     ):
         zero, single, block = zeros(z, vectors, width), zeros(z, 1, width), zeros(z, rows, width)
-        four, line = zeros(z, 4, padded), zeros(z, 1, padded)
+        four, line, short = zeros(z, 4, padded), zeros(z, 1, padded), zeros(z, 1, M)
+        rows_, columns = zeros(z, M, width), zeros(z, width, padded)
         received, changed = scratch(z, _BLOCK * chunk), scratch(z, _BLOCK * chunk)
         turned, sums = scratch(z, chunk * padded), scratch(z, _BLOCK * padded)
         for i in range(first, last):
             for c in range(begin, end, chunk):
                 here = i * M * C + c
-                _turn(g, here, C, M, chunk, padded, turned)
+                _turn(rows_, columns, g, here, C, chunk, width, padded, turned)
                 for edge in range(pointers[i], pointers[i + 1], _BLOCK):
                     count = min(_BLOCK, pointers[i + 1] - edge)
                     for e in range(edge, edge + count):
@@ -226,7 +219,7 @@ def _curvatures(M: int, rows: int, padded: int, vectors: int, width: int) -> Cal
                             store(slope_too, kept_too, e * (end - begin) + c - begin, width)
                     _add_outer_products(block, single, rows, width, chunk, t, edge, count, M, changed, dg, here, C)
                     _add_outer_products(block, single, rows, width, chunk, ct, edge, count, M, received, dg, here, C)
-                    _add_inner_products(four, line, padded, chunk, changed, edge, count, M, turned, sums, dt)
+                    _add_inner_products(four, line, short, M, padded, chunk, changed, edge, count, turned, sums, dt)
 
     return curvatures
 
@@ -234,41 +227,33 @@ def _curvatures(M: int, rows: int, padded: int, vectors: int, width: int) -> Cal
 def _collect(M: int, rows: int, padded: int, vectors: int, width: int) -> Callable:
     chunk = vectors * width
 
-    @njit(**OPTIONS)
+    @compiled
     def collect(first, last, pointers, order, support, s, kept, cs, kept_too, out, K, C, begin, end, pair):
-        zero = zeros(out, vectors, width)
+        zero, sums, last_edge = zeros(out, vectors, width), scratch(out, K * chunk), order.size - 1
         for p in range(first, last):
             for c in range(begin, end, chunk):
-                for k in range(0, K, 4):
-                    a, b, d, f = zero, zero, zero, zero
-                    for x in range(pointers[p], pointers[p + 1]):
-                        e = order[x]
-                        low, high = support[2 * e], support[2 * e + 1]
-                        if low < k + 4 and high > k:
-                            value = load(zero, kept, e * (end - begin) + c - begin, width)
-                            a = add_scaled(a, _counted(s, e, k, low, high, K), value)
-                            b = add_scaled(b, _counted(s, e, k + 1, low, high, K), value)
-                            d = add_scaled(d, _counted(s, e, k + 2, low, high, K), value)
-                            f = add_scaled(f, _counted(s, e, k + 3, low, high, K), value)
-                            if pair:
-                                value = load(zero, kept_too, e * (end - begin) + c - begin, width)
-                                a = add_scaled(a, _counted(cs, e, k, low, high, K), value)
-                                b = add_scaled(b, _counted(cs, e, k + 1, low, high, K), value)
-                                d = add_scaled(d, _counted(cs, e, k + 2, low, high, K), value)
-                                f = add_scaled(f, _counted(cs, e, k + 3, low, high, K), value)
-                    place = (p * K + k) * C + c
-                    store(a, out, place, width)
-                    if k + 1 < K:
-                        store(b, out, place + C, width)
-                    if k + 2 < K:
-                        store(d, out, place + 2 * C, width)
-                    if k + 3 < K:
-                        store(f, out, place + 3 * C, width)
+                sums[:] = 0
+                for x in range(pointers[p], pointers[p + 1]):
+                    e = order[x]
+                    ahead = order[min(x + _AHEAD, last_edge)]
+                    prefetch(support, 2 * ahead, 1)
+                    prefetch(s, ahead * K, 16)
+                    prefetch(kept, ahead * (end - begin) + c - begin, chunk)
+                    if pair:
+                        prefetch(cs, ahead * K, 16)
+                        prefetch(kept_too, ahead * (end - begin) + c - begin, chunk)
+                    low, high, start = support[2 * e], support[2 * e + 1], e * (end - begin) + c - begin
+                    value = load(zero, kept, start, width)
+                    if pair:
+                        value_too = load(zero, kept_too, start, width)
+                        for k in range(low, high):
+                            result = add_scaled(load(zero, sums, k * chunk, width), s[e * K + k], value)
+                            store(add_scaled(result, cs[e * K + k], value_too), sums, k * chunk, width)
+                    else:
+                        for k in range(low, high):
+                            result = add_scaled(load(zero, sums, k * chunk, width), s[e * K + k], value)
+                            store(result, sums, k * chunk, width)
+                for k in range(K):
+                    store(load(zero, sums, k * chunk, width), out, (p * K + k) * C + c, width)
 
     return collect
-
-
-@njit(forceinline=True, **OPTIONS)
-def _counted(factors, e, k, low, high, K):
-    """factors[e, k] where the radial function counts, else 0."""
-    return factors[e * K + k] if low <= k < high else factors.dtype.type(0)
