@@ -15,7 +15,7 @@ $(READY): pyproject.toml requirements.lock
 
 # Trains on the ethanol frames in examples/, tests on frames never used otherwise; results in runs/demo/
 run: setup
-	$(BIN)/invarion demo --folder runs/demo
+	$(BIN)/invarion train examples/ethanol/config.yaml
 
 test: setup
 	$(BIN)/python -m pytest -n 2 -m "not slow"
