@@ -84,8 +84,8 @@ class TestOneValue:
 
 
 MISTAKES = [
-    ({"modle": {}}, "modle: unknown section 'modle'; did you mean 'model'"),
-    ({"data": {"trian": "a"}}, "data.trian: unknown key 'trian'; did you mean 'train'"),
+    ({"modl": {}}, "modl: unknown section 'modl'; did you mean 'model'"),
+    ({"data": {"trainn": "a"}}, "data.trainn: unknown key 'trainn'; did you mean 'train'"),
     ({"model": {"n_featurs": 3}}, "model.n_featurs: unknown key 'n_featurs'; did you mean 'n_features'"),
     ({"model": {"kind": "hip_hop"}}, "model.kind: unknown kind 'hip_hop'; did you mean 'hip_hop_nn'"),
     ({"training": {"max_epoch": 3}}, "training.max_epoch: unknown key 'max_epoch'; did you mean 'max_epochs'"),
@@ -128,9 +128,9 @@ class TestMistakes:
 
     def test_several_at_once(self):
         with pytest.raises(ConfigError) as caught:
-            parse_config(settings(data={"trian": 1}, training={"seed": -1, "max_epoch": 3}))
+            parse_config(settings(data={"trainn": 1}, training={"seed": -1, "max_epoch": 3}))
         assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == [
-            "data.trian",
+            "data.trainn",
             "training.seed",
             "training.max_epoch",
         ]

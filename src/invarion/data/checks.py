@@ -19,7 +19,7 @@ def place(atoms: Atoms, index: int) -> str:
         atoms: the structure.
         index: its place in the list it came in.
     """
-    return str(atoms.info.get(ORIGIN, f"structure {index} ({atoms.get_chemical_formula()})"))
+    return str(atoms.info.get(ORIGIN, f"structure {index}"))
 
 
 def check_structure(atoms: Atoms, where: str) -> None:

@@ -60,4 +60,4 @@ def test_isolated_atoms_stay_in_training(folder):
 
 def test_a_missing_file_is_named(folder):
     with pytest.raises(DataError, match=r"did you mean train\.extxyz"):
-        read_sets(DataOptions(train="trian.extxyz"))
+        read_sets(DataOptions(train="trainn.extxyz"))

@@ -111,8 +111,8 @@ def test_structures_that_name_their_part():
         ({"parts": (0.0, 0.0)}, "not all 0"),
         ({"parts": (float("nan"), 0.1)}, "none below 0"),
         ({"parts": (9, 5)}, "cannot be met by 10 structures"),
-        ({"groups": "molecule"}, "structure 0 .*has no info key 'molecule'.* its keys: i"),
-        ({"part_key": "i"}, "structure 0 .*i is '0'; allowed are train"),
+        ({"groups": "molecule"}, "structure 0: has no info key 'molecule'.* its keys: i"),
+        ({"part_key": "i"}, "structure 0: i is '0'; allowed are train"),
     ],
 )
 def test_refused(arguments, message):
