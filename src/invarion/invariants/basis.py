@@ -9,7 +9,7 @@ import numpy as np
 
 from invarion.exceptions import BasisError
 from invarion.invariants.certificate import Certificate
-from invarion.invariants.contractions import Contraction
+from invarion.invariants.contractions import Contraction, contraction_data, read_contraction
 
 _FORMAT = 1
 
@@ -179,7 +179,7 @@ class InvariantBasis:
             "kind": self.kind,
             "parity": self.parity,
             "max_degree": self.max_degree,
-            "invariants": [_contraction_data(c) for c in self.invariants],
+            "invariants": [contraction_data(c) for c in self.invariants],
             "costs": self.costs,
             "certificate": self.certificate.to_dict(),
             "search": None if self.search is None else vars(self.search),
@@ -205,7 +205,7 @@ def _from_data(data: Mapping[str, Any]) -> InvariantBasis:
     if data["format"] > _FORMAT:
         raise BasisError(f"the basis has format {data['format']}, this version reads up to {_FORMAT}; update invarion")
     ranks = tuple(int(rank) for rank in data["ranks"])
-    invariants = tuple(_read_contraction(c) for c in data["invariants"])
+    invariants = tuple(read_contraction(c) for c in data["invariants"])
     for contraction in invariants:
         contraction.check(ranks)
     return InvariantBasis(
@@ -219,15 +219,3 @@ def _from_data(data: Mapping[str, Any]) -> InvariantBasis:
         Certificate.from_dict(data["certificate"], ranks, invariants),
         None if data["search"] is None else Search(**data["search"]),
     )
-
-
-def _contraction_data(contraction: Contraction) -> list:
-    epsilon = [contraction.epsilon] if contraction.epsilon else []
-    return [contraction.vertices, contraction.edges, *epsilon]
-
-
-def _read_contraction(data: Sequence) -> Contraction:
-    vertices, edges, *epsilon = data
-    triple = tuple(int(v) for v in epsilon[0]) if epsilon else None
-    edges = tuple((int(a), int(b), int(m)) for a, b, m in edges)
-    return Contraction(tuple(int(v) for v in vertices), edges, triple)  # type: ignore[arg-type]

@@ -134,6 +134,20 @@ def from_matrix(slots: Sequence[int], matrix: Matrix, epsilon: bool = False) -> 
     return Contraction(tuple(sorted(slots)), edges, triple)  # type: ignore[arg-type]
 
 
+def contraction_data(contraction: Contraction) -> list:
+    """Plain JSON data: [vertices, edges] or [vertices, edges, epsilon]."""
+    epsilon = [list(contraction.epsilon)] if contraction.epsilon else []
+    return [list(contraction.vertices), [list(edge) for edge in contraction.edges], *epsilon]
+
+
+def read_contraction(data: Sequence) -> Contraction:
+    """Inverse of `contraction_data`; ValueError or TypeError where it is not of that form."""
+    vertices, edges, *epsilon = data
+    triple = tuple(int(v) for v in epsilon[0]) if epsilon else None
+    edges = tuple((int(a), int(b), int(m)) for a, b, m in edges)
+    return Contraction(tuple(int(v) for v in vertices), edges, triple)  # type: ignore[arg-type]
+
+
 def _tensor_name(slot: int, ranks: Sequence[int]) -> str:
     """The tensor's rank, and its number among the tensors of that rank where there are several."""
     rank = ranks[slot]

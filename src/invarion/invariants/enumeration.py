@@ -1,15 +1,15 @@
 """All connected contraction graphs of a list of tensors, each isomorphism class once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 
 from invarion.exceptions import BasisError
 from invarion.invariants.canonical import Matrix, canonical_order, permute
 from invarion.invariants.contractions import Contraction, from_matrix
-from invarion.invariants.molien import estimated_candidates
+from invarion.invariants.counting import estimated_candidates
 
-MOST_CANDIDATES = 1_000_000
+MOST_CANDIDATES = 500_000
 
 
 def enumerate_contractions(
@@ -39,15 +39,23 @@ def candidates(
     """Contractions of one degree as `enumerate_contractions` gives them, after a look at how many there will be.
 
     Raises:
-        BasisError: more than a million by estimate.
+        BasisError: more than half a million by estimate.
     """
-    expected = estimated_candidates(ranks, degree, parity == "odd")
+    check_number(ranks, (degree,), parity)
+    return list(enumerate_contractions(ranks, degree, parity, all_tensors))
+
+
+def check_number(ranks: Sequence[int], degrees: Iterable[int], parity: str = "even") -> None:
+    """Raises BasisError when contractions of these degrees are more than half a million by estimate."""
+    degrees = tuple(degrees)
+    expected = 0.0
+    for degree in sorted(degrees, reverse=True):
+        expected += estimated_candidates(ranks, degree, parity == "odd", enough=MOST_CANDIDATES)
     if expected > MOST_CANDIDATES:
         raise BasisError(
-            f"about {expected:.0e} contractions of degree {degree} exist for {len(ranks)} tensors of rank <= {max(ranks)}, "
-            f"more than {MOST_CANDIDATES:.0e}; lower max_degree, max_rank or channels"
+            f"more than {MOST_CANDIDATES:,} contractions of degree up to {max(degrees)} exist for {len(ranks)} tensors of rank <= "
+            f"{max(ranks)}; lower max_degree, max_rank or channels"
         )
-    return list(enumerate_contractions(ranks, degree, parity, all_tensors))
 
 
 def _can_close(degrees: Sequence[int], epsilon: bool) -> bool:
@@ -84,7 +92,7 @@ def connected_graphs(vertices: tuple[tuple[int, int], ...], epsilon: bool) -> tu
     start = (tuple(d for d, _ in vertices), tuple((0,) * size for _ in range(size)))
     level, closed = {start}, set()
     while level:
-        grown = {_canonical(state, vertices) for parent in level for state in _saturate(parent, epsilon)}
+        grown = {_canonical(state, vertices) for parent in level for state in _saturate(parent, vertices, epsilon)}
         closed |= {matrix for left, matrix in grown if not any(left)}
         level = {state for state in grown if any(state[0])}
     return tuple(sorted(closed))
@@ -100,32 +108,34 @@ def _canonical(state: State, vertices: tuple[tuple[int, int], ...]) -> State:
     return tuple(left[v] for v in order), permute(matrix, order)
 
 
-def _saturate(state: State, epsilon: bool) -> Iterator[State]:
-    """All ways to use up the free edge ends of one vertex; only graphs that can still become connected."""
+def _saturate(state: State, vertices: tuple[tuple[int, int], ...], epsilon: bool) -> Iterator[State]:
+    """All ways to use up the free edge ends of one vertex, up to swaps of twins; only graphs that can be finished."""
     left, matrix = state
     vertex = _next_vertex(left, matrix)
-    others = [v for v in range(len(left)) if v != vertex and left[v]]
+    others = sorted((v for v in range(len(left)) if v != vertex and left[v]), key=lambda v: (vertices[v], matrix[v]))
     limits = [1 if epsilon and len(left) - 1 in (v, vertex) else left[v] for v in others]
-    for shares in _distribute(left[vertex], limits):
+    twins = [a == b for a, b in pairwise((vertices[v], matrix[v]) for v in others)]
+    for shares in _distribute(left[vertex], limits, [False, *twins], 0):
         grown = _connect(state, vertex, others, shares)
-        if _can_connect(grown):
+        if _can_finish(grown):
             yield grown
 
 
 def _next_vertex(left: tuple[int, ...], matrix: Matrix) -> int:
-    """The vertex to saturate: one already joined to others if there is any, with the fewest free ends."""
+    """The vertex to saturate: one already joined to others if there is any, with the most free ends."""
     free = [v for v in range(len(left)) if left[v]]
-    return min(free, key=lambda v: (not any(matrix[v]), left[v], v))
+    return min(free, key=lambda v: (not any(matrix[v]), -left[v], v))
 
 
-def _distribute(total: int, limits: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """All ways to write a total as a sum of parts with upper limits."""
+def _distribute(total: int, limits: Sequence[int], twins: Sequence[bool], before: int) -> Iterator[tuple[int, ...]]:
+    """All ways to write a total as a sum of parts with upper limits; a twin gets no more than the one before it."""
     if not limits:
         if total == 0:
             yield ()
         return
-    for part in range(max(0, total - sum(limits[1:])), min(total, limits[0]) + 1):
-        for rest in _distribute(total - part, limits[1:]):
+    most = min(total, limits[0], before) if twins[0] else min(total, limits[0])
+    for part in range(max(0, total - sum(limits[1:])), most + 1):
+        for rest in _distribute(total - part, limits[1:], twins[1:], part):
             yield (part, *rest)
 
 
@@ -139,9 +149,11 @@ def _connect(state: State, vertex: int, others: Sequence[int], shares: Sequence[
     return tuple(left), tuple(map(tuple, rows))
 
 
-def _can_connect(state: State) -> bool:
-    """Whether no component is closed while vertices outside it remain."""
+def _can_finish(state: State) -> bool:
+    """Whether the free ends can be paired without loops, and no component is closed while vertices outside it remain."""
     left, matrix = state
+    if 2 * max(left) > sum(left):
+        return False
     waiting = set(range(len(left)))
     while waiting:
         component = _component(next(iter(waiting)), matrix)

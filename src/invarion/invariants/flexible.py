@@ -1,17 +1,18 @@
 """Flexible bases: complete on every stratum where some of the tensors vanish."""
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count
+from os import PathLike
 
 from invarion.exceptions import BasisError
 from invarion.invariants.basis import InvariantBasis, Search
 from invarion.invariants.contractions import Contraction
 from invarion.invariants.costs import Cost, Price, by_cost, cost_function
-from invarion.invariants.enumeration import candidates
 from invarion.invariants.greedy import Greedy
+from invarion.invariants.journal import Journal
 from invarion.invariants.odd import odd_members
 from invarion.invariants.optimal import assemble
 from invarion.invariants.request import check_degree, check_parity, tensor_ranks
+from invarion.invariants.search import Offers
 from invarion.invariants.strata import strata_of
 from invarion.invariants.tables import stored_basis
 
@@ -26,6 +27,7 @@ def flexible_basis(
     cost: Cost = "degree",
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
+    resume: str | PathLike | None = None,
 ) -> InvariantBasis:
     """The cheapest set of invariants that is complete on every stratum: generic points and any tensors vanishing.
 
@@ -42,12 +44,13 @@ def flexible_basis(
         cost: 'degree', 'monomials' or a function of a `Contraction`.
         seed: of the random points at which candidates are judged.
         progress: called with a line of text after every stratum and degree.
+        resume: file of finished stages; a search that was stopped goes on from it when asked for the same again.
 
     Returns:
         The basis with a certificate for every stratum; not independent, since strata need more than generic points do.
 
     Raises:
-        BasisError: max_degree is too low; the message names what suffices. More than 12 tensors, or a million candidates.
+        BasisError: max_degree is too low; the message names what suffices. More than 12 tensors, or half a million candidates.
 
     References:
         Bujack, Shinkle, Allen, Suk, Lubbers, arXiv:2503.21939.
@@ -63,7 +66,8 @@ def flexible_basis(
     stored = stored_basis("flexible", slots) if name == "degree" and seed == 0 else None
     if stored is not None and parity == "even" and channels == 1:
         return _within(stored, max_degree)
-    members, search = complete_strata(slots, strata_of(slots), (name, price), max_degree, seed, progress)
+    journal = Journal(resume, f"flexible {slots} degree {max_degree} cost {name} seed {seed}")
+    members, search = complete_strata(slots, strata_of(slots), (name, price), max_degree, seed, progress, journal)
     odd = odd_members(slots, max_degree, price) if parity == "both" else ()
     top = max_degree or max(c.degree for c in members)
     every = (*members, *odd)
@@ -96,7 +100,7 @@ def anchored_basis(max_rank: int, anchor: int = 2, *, seed: int = 0) -> Invarian
     alone = [(0, rank) for rank in slots if rank]
     tied = [tuple(sorted((0, rank, anchor))) for rank in slots if rank not in (0, anchor)]
     cost = cost_function("degree", slots)
-    members, search = complete_strata(slots, [*alone, *tied], cost, None, seed, None)
+    members, search = complete_strata(slots, [*alone, *tied], cost, None, seed)
     top = max(c.degree for c in members)
     return assemble(slots, 1, "anchored", "even", top, members, cost[1], search, strata_of(slots))
 
@@ -107,7 +111,8 @@ def complete_strata(
     cost: tuple[str, Price],
     max_degree: int | None,
     seed: int,
-    progress: Callable[[str], None] | None,
+    tell: Callable[[str], None] | None = None,
+    journal: Journal | None = None,
 ) -> tuple[tuple[Contraction, ...], Search]:
     """Members that complete the given strata one after the other.
 
@@ -117,7 +122,8 @@ def complete_strata(
         cost: name and function.
         max_degree: largest degree allowed, or None.
         seed: of the random points.
-        progress: called with lines of text.
+        tell: called with lines of text.
+        journal: finished stages.
 
     Returns:
         Members by cost, and how they were found.
@@ -127,37 +133,27 @@ def complete_strata(
     """
     name, price = cost
     members = [Contraction((slot,)) for slot, rank in enumerate(ranks) if rank == 0]
-    offered, bound, tell = len(members), 0.0, progress or (lambda line: None)
+    offered, bound, journal = len(members), 0.0, journal or Journal(None, "")
     for slots in strata:
         greedy = Greedy([ranks[s] for s in slots], seed=seed)
         greedy.offer([_relabel(c, slots.index) for c in members if set(c.vertices) <= set(slots)])
         before = len(greedy.kept)
-        _complete(greedy, price, slots, max_degree, tell)
+        inside = lambda c, slots=slots: price(_relabel(c, slots.__getitem__))  # noqa: E731 - the price in this numbering
+        offers = Offers(inside, name == "degree", tell or (lambda line: None), journal, f"tensors {slots}", True)
+        _refuse_if_short(offers, greedy, offers.fill(greedy, max_degree))
         members += [_relabel(c, slots.__getitem__) for c in greedy.kept[before:]]
         offered, bound = offered + greedy.n_offered, bound + greedy.error_bound
     return tuple(by_cost(members, price)), Search(name, offered, 2, bound)
 
 
-def _complete(
-    greedy: Greedy, price: Price, slots: tuple[int, ...], max_degree: int | None, tell: Callable[[str], None]
-) -> None:
-    """Offer contractions of all tensors of one stratum, degree by degree, until it is complete."""
-    for degree in count(2):
-        if greedy.complete:
-            return
-        new = greedy.offer(_priced(greedy, price, degree, slots))
-        tell(f"tensors {slots}, degree {degree}: {len(greedy.kept)} of {greedy.target}")
-        if new and max_degree is not None and degree > max_degree and greedy.complete:
-            raise BasisError(
-                f"max_degree is {max_degree}, but tensors of ranks {[r for r in greedy.ranks if r]} alone need degree {degree}; "
-                f"set max_degree to {degree} or more, or leave it out"
-            )
-
-
-def _priced(greedy: Greedy, price: Price, degree: int, slots: tuple[int, ...]) -> list[Contraction]:
-    """Candidates of one stratum and degree, cheapest first, in the numbering of the stratum."""
-    pool = candidates(greedy.ranks, degree, all_tensors=True)
-    return by_cost(pool, lambda c: price(_relabel(c, slots.__getitem__)))
+def _refuse_if_short(offers: Offers, greedy: Greedy, degree: int) -> None:
+    """A stratum that stays incomplete is an error that names the degree it needs."""
+    if not greedy.complete:
+        needed = offers.sufficient_degree(greedy, degree)
+        raise BasisError(
+            f"max_degree is {degree}, but tensors of ranks {[r for r in greedy.ranks if r]} need "
+            f"{f'degree {needed}' if needed else 'a higher degree'} for themselves; raise max_degree, or leave it out"
+        )
 
 
 def _relabel(contraction: Contraction, number: Callable[[int], int]) -> Contraction:

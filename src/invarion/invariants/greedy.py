@@ -1,6 +1,8 @@
 """Greedy selection of independent contractions at random points modulo large primes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from copy import deepcopy
 
 import numpy as np
 
@@ -52,12 +54,22 @@ class Greedy:
         single = (self.degree_sum + max((c.degree for c in self.kept), default=0)) / min(f.prime for f in self._fields)
         return min(1.0, self.n_offered * single ** len(self._fields))
 
-    def offer(self, contractions: Sequence[Contraction], limit: int | None = None) -> list[Contraction]:
+    def copy(self) -> "Greedy":
+        """A selection that goes on from here without changing this one."""
+        return deepcopy(self)
+
+    def offer(
+        self,
+        contractions: Sequence[Contraction],
+        limit: int | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> list[Contraction]:
         """Offer contractions in order of cost.
 
         Args:
             contractions: candidates.
             limit: keep at most so many of them.
+            tell: called with a line of text between chunks of a long list.
 
         Returns:
             Those kept.
@@ -67,6 +79,8 @@ class Greedy:
             room = None if limit is None else limit - len(new)
             if self.complete or room == 0:
                 break
+            if start and tell:
+                tell(f"{start} of {len(contractions)} candidates: {len(self.kept)} of {self.target} independent")
             new += self._offer_chunk(contractions[start : start + _CHUNK], room)
         return new
 

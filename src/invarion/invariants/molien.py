@@ -1,7 +1,6 @@
 """Molien counts: how many linearly independent invariants there are of each degree, from characters alone."""
 
-from collections.abc import Iterator, Sequence
-from math import exp, factorial, lgamma, log, prod
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -47,43 +46,3 @@ def _weights(ranks: tuple[int, ...], max_degree: int) -> np.ndarray:
                 below = np.roll(states[degree - 1], m, axis=1)
                 states[degree] = states[degree] + (below[::-1] if rank % 2 else below)
     return states
-
-
-def estimated_candidates(ranks: Sequence[int], degree: int, epsilon: bool = False) -> float:
-    """About how many contraction graphs of one degree there are, to the order of magnitude, before any is enumerated.
-
-    Pairings of all edge ends over the symmetries of the ends and of the vertices, with the share that has no loops;
-    symmetric graphs are undercounted, disconnected ones are counted as well.
-
-    Args:
-        ranks: rank of every tensor.
-        degree: number of vertices.
-        epsilon: graphs with a Levi-Civita tensor.
-    """
-    kinds = sorted({rank for rank in ranks if rank})
-    copies = [sum(1 for r in ranks if r == kind) for kind in kinds]
-    total = 0.0
-    for counts in _compositions(degree, len(kinds)):
-        weight = prod(n**k / factorial(k) for n, k in zip(copies, counts, strict=True))
-        degrees = [kind for kind, count in zip(kinds, counts, strict=True) for _ in range(count)]
-        total += weight * _loopless([*degrees, 3] if epsilon else degrees)
-    return total
-
-
-def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
-    """All ways to write a total as an ordered sum of parts >= 0."""
-    if parts == 0:
-        yield from [()] if total == 0 else []
-        return
-    for first in range(total + 1):
-        yield from ((first, *rest) for rest in _compositions(total - first, parts - 1))
-
-
-def _loopless(degrees: Sequence[int]) -> float:
-    """About how many labelled loopless multigraphs have these vertex degrees."""
-    ends = sum(degrees)
-    if ends % 2 or 2 * max(degrees, default=0) > ends:
-        return 0.0
-    pairings = lgamma(ends + 1) - lgamma(ends / 2 + 1) - ends / 2 * log(2) - sum(lgamma(d + 1) for d in degrees)
-    loops = sum(d * (d - 1) for d in degrees) / (2 * max(ends - 1, 1))
-    return exp(min(pairings - loops, 700.0))

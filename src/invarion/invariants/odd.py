@@ -7,7 +7,7 @@ import numpy as np
 from invarion.exceptions import BasisError
 from invarion.invariants.contractions import Contraction
 from invarion.invariants.costs import Price, by_cost
-from invarion.invariants.enumeration import candidates
+from invarion.invariants.enumeration import candidates, check_number
 from invarion.invariants.fields import PRIMES, PrimeField
 from invarion.invariants.gradients import values
 from invarion.invariants.molien import molien_counts
@@ -51,7 +51,9 @@ def odd_members(ranks: Sequence[int], max_degree: int | None, price: Price) -> t
     least = least_odd_degree(ranks)
     if least is None or least > (max_degree or least):
         return ()
-    pool = (c for degree in range(least, (max_degree or least) + 1) for c in candidates(ranks, degree, "odd"))
+    degrees = range(least, (max_degree or least) + 1)
+    check_number(ranks, degrees, "odd")
+    pool = (c for degree in degrees for c in candidates(ranks, degree, "odd"))
     for contraction in by_cost(pool, price):
         if not contraction.flips_sign() and not _vanishes(contraction, ranks):
             return (contraction,)

@@ -1,20 +1,17 @@
 """Optimal bases: complete, independent, and cheapest among all contractions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import count
+from os import PathLike
 
-from invarion.exceptions import BasisError
 from invarion.invariants.basis import InvariantBasis, Search
 from invarion.invariants.certificate import certify
 from invarion.invariants.contractions import Contraction
 from invarion.invariants.costs import Cost, Price, by_cost, cost_function
-from invarion.invariants.enumeration import candidates
 from invarion.invariants.greedy import Greedy
-from invarion.invariants.molien import estimated_candidates
-from invarion.invariants.odd import odd_members
-from invarion.invariants.request import check_degree, check_parity, tensor_ranks
-
-_LOOKAHEAD = 20_000  # candidates of one degree: beyond, the degree that would suffice is not searched for
+from invarion.invariants.journal import Journal
+from invarion.invariants.odd import least_odd_degree, odd_members
+from invarion.invariants.request import check_degree, check_least, check_parity, tensor_ranks
+from invarion.invariants.search import Offers
 
 
 def optimal_basis(
@@ -28,6 +25,7 @@ def optimal_basis(
     min_per_degree: Mapping[int, int] | None = None,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
+    resume: str | PathLike | None = None,
 ) -> InvariantBasis:
     """The cheapest independent set of rotation invariants that is as complete as its degree allows.
 
@@ -43,15 +41,16 @@ def optimal_basis(
         parity: 'even', or 'both' to append an invariant that tells mirror images apart at generic points.
         cost: 'degree', 'monomials' or a function of a `Contraction`; ties go to lower degree, fewer edges, graph order.
         min_per_degree: least number of members of given degrees, for instance {4: 10}; they are kept first, highest
-            degree first, and stay independent, so the total cost is the least under that condition.
+            degree first, and stay independent; the others are the cheapest that complete them.
         seed: of the random points at which candidates are judged.
-        progress: called with a line of text after every degree.
+        progress: called with a line of text after every stage.
+        resume: file of finished stages; a search that was stopped goes on from it when asked for the same again.
 
     Returns:
         The basis with its certificate; members in order of cost.
 
     Raises:
-        BasisError: numbers out of range, more than a million candidates, or `min_per_degree` cannot be met.
+        BasisError: numbers out of range, more than half a million candidates, or `min_per_degree` cannot be met.
 
     References:
         Allen, Shinkle, Bujack, Lubbers, arXiv:2503.23515.
@@ -64,65 +63,23 @@ def optimal_basis(
     slots = tensor_ranks(max_rank, channels, ranks)
     check_degree(max_degree)
     check_parity(parity)
+    least = check_least(min_per_degree, max_degree)
     name, price = cost_function(cost, slots)
-    greedy, tell = Greedy(slots, seed=seed), progress or (lambda line: None)
-    if name == "degree" and not min_per_degree:
-        top = climb(greedy, price, max_degree, tell)
-    else:
-        top = _from_pool(greedy, price, max_degree, min_per_degree or {}, seed, tell)
-    even = tuple(by_cost(greedy.kept, price))
-    search = Search(name, greedy.n_offered, greedy.n_trials, greedy.error_bound, _suffices(greedy, price, top), None)
+    journal = Journal(resume, f"optimal {slots} degree {max_degree} cost {name} least {least} seed {seed}")
+    offers = Offers(price, name == "degree", progress or (lambda line: None), journal)
+    greedy = Greedy(slots, seed=seed)
+    top = offers.fill(greedy, max_degree, least)
     odd = odd_members(slots, max_degree, price) if parity == "both" else ()
-    return assemble(slots, channels, "optimal", parity, max_degree or top, (*even, *odd), price, search)
-
-
-def climb(greedy: Greedy, price: Price, max_degree: int | None, tell: Callable[[str], None]) -> int:
-    """Offer all contractions degree by degree until the set is complete.
-
-    Returns:
-        The last degree offered.
-    """
-    for degree in count(1) if max_degree is None else range(1, max_degree + 1):
-        if greedy.complete:
-            return degree - 1
-        greedy.offer(by_cost(candidates(greedy.ranks, degree), price))
-        tell(f"degree {degree}: {len(greedy.kept)} of {greedy.target} independent, {greedy.n_offered} candidates")
-    return max_degree or 0
-
-
-def _from_pool(
-    greedy: Greedy,
-    price: Price,
-    max_degree: int | None,
-    least: Mapping[int, int],
-    seed: int,
-    tell: Callable[[str], None],
-) -> int:
-    """Offer the reserved degrees first, then all candidates by cost."""
-    top = max_degree or max(climb(Greedy(greedy.ranks, seed=seed), price, None, tell), *least, 1)
-    pool = by_cost((c for degree in range(1, top + 1) for c in candidates(greedy.ranks, degree)), price)
-    for degree in sorted(least, reverse=True):
-        kept = greedy.offer([c for c in pool if c.degree == degree], least[degree])
-        if len(kept) < least[degree]:
-            raise BasisError(
-                f"min_per_degree asks for {least[degree]} independent members of degree {degree}, but there are "
-                f"{len(kept)} besides those of higher degree; ask for fewer"
-            )
-    greedy.offer(pool)
-    return top
-
-
-def _suffices(greedy: Greedy, price: Price, top: int) -> int | None:
-    """The least degree that gives completeness; None when it is too far to look."""
-    if greedy.complete:
-        return None
-    for degree in count(top + 1):
-        if estimated_candidates(greedy.ranks, degree) > _LOOKAHEAD:
-            return None
-        greedy.offer(by_cost(candidates(greedy.ranks, degree), price))
-        if greedy.complete:
-            return degree
-    return None
+    search = Search(
+        name,
+        greedy.n_offered,
+        greedy.n_trials,
+        greedy.error_bound,
+        offers.sufficient_degree(greedy, top),
+        least_odd_degree(slots) if parity == "both" else None,
+    )
+    members = (*by_cost(greedy.kept, price), *odd)
+    return assemble(slots, channels, "optimal", parity, max_degree or top, members, price, search)
 
 
 def assemble(
@@ -136,7 +93,7 @@ def assemble(
     search: Search | None,
     strata: Sequence[Sequence[int]] = (),
 ) -> InvariantBasis:
-    """A basis of these members with its certificate."""
+    """A basis of these members with its certificate; `max_degree` is raised to the largest degree among them."""
     costs = tuple(float(price(c)) for c in members)
-    certificate = certify(ranks, members, strata)
-    return InvariantBasis(ranks, channels, kind, parity, max_degree, members, costs, certificate, search)
+    degree = max(max_degree, *(c.degree for c in members)) if members else max_degree
+    return InvariantBasis(ranks, channels, kind, parity, degree, members, costs, certify(ranks, members, strata), search)

@@ -1,6 +1,6 @@
 """What was asked for: the tensors, the degree, the parity; checked once, at the public edge."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from invarion.exceptions import BasisError
 
@@ -36,6 +36,16 @@ def check_degree(max_degree: int | None) -> None:
     """Raises BasisError unless the degree is a whole number >= 1 or None."""
     if max_degree is not None:
         _whole("max_degree", max_degree, 1)
+
+
+def check_least(least: Mapping[int, int] | None, max_degree: int | None) -> dict[int, int]:
+    """Least number of members per degree, without zeros; BasisError where a degree or number is out of range."""
+    found = {_whole("each degree of min_per_degree", d, 1): n for d, n in (least or {}).items()}
+    for degree, number in found.items():
+        _whole(f"min_per_degree[{degree}]", number, 0)
+        if max_degree is not None and degree > max_degree:
+            raise BasisError(f"min_per_degree names degree {degree}, but max_degree is {max_degree}; raise max_degree")
+    return {degree: number for degree, number in sorted(found.items()) if number}
 
 
 def check_parity(parity: str) -> None:
