@@ -155,7 +155,7 @@ def _least_squares(atoms: Sequence[Atoms], species: tuple[int, ...]) -> Referenc
     found = ReferenceEnergies(species, tuple(solution.tolist()), "least_squares", int(rank))
     if found.deficiency:
         logging.getLogger(__name__).warning(
-            "reference energies: %d independent compositions for %d elements (%s); the least-norm solution is taken. "
+            "reference energies: compositions of rank %d for %d elements (%s); the least-norm solution is taken. "
             "Energies of other compositions will mean nothing: add isolated atoms, or give references as a dict",
             rank, len(species), ", ".join(chemical_symbols[z] for z in species),
         )  # fmt: skip

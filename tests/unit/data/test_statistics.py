@@ -48,7 +48,7 @@ class TestLeastSquares:
         with caplog.at_level(logging.WARNING):
             found = reference_energies([ethanol, ethanol])
         assert found.deficiency == 2
-        assert "1 independent compositions for 3 elements (H, C, O)" in caplog.text
+        assert "compositions of rank 1 for 3 elements (H, C, O)" in caplog.text
         assert found.of(ethanol.numbers) == pytest.approx(-4209.0)
         counts = np.array([6, 2, 1])
         assert found.energies == pytest.approx(-4209.0 * counts / (counts @ counts))
