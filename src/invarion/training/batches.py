@@ -96,14 +96,16 @@ class PackedSet:
             system=self._tensor(np.repeat(np.arange(len(picked)), atoms)),
             volume=whole.volume.index_select(0, systems),
         )
-        places = Targets(systems, systems, systems, rows, rows, systems, systems, systems)
+        places = Targets(systems, systems, systems, rows, rows, systems, systems, systems, rows)
         return graph, Targets(*(f.index_select(0, place) for f, place in zip(targets, places, strict=True)))
 
     def _expected(self, chosen: np.ndarray) -> Counts:
         """Labels to be expected among structures chosen at random: constant weights per label, whatever the batch."""
-        systems, atoms = len(chosen) / len(self), float(self._atoms[chosen].sum())
-        in_set = self.counts
-        return Counts(in_set.energy * systems, in_set.forces * atoms / in_set.atoms, in_set.stress * systems, atoms)
+        systems = len(chosen) / len(self)
+        atoms = float(self._atoms[chosen].sum() / self._atoms.sum())
+        return Counts(
+            *(number * part for number, part in zip(self.counts, (systems, atoms, systems, atoms), strict=True))
+        )
 
     def _tensor(self, index: np.ndarray) -> Tensor:
         return torch.from_numpy(index).to(self._device)
@@ -244,4 +246,5 @@ def _weightless(targets: Targets) -> Targets:
         energy_weight=torch.zeros_like(targets.energy_weight),
         forces_weight=torch.zeros_like(targets.forces_weight),
         stress_weight=torch.zeros_like(targets.stress_weight),
+        atom_weight=torch.zeros_like(targets.atom_weight),
     )

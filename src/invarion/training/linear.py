@@ -16,8 +16,9 @@ from invarion.data.dataset import Labels, Sample, samples
 from invarion.exceptions import ConfigError, DataError
 from invarion.models.ace.design import Design, DesignBuilder
 from invarion.models.ace.network import AceNetwork
+from invarion.models.ace.readout import Embedding, Mlp
 from invarion.potential import Potential, Prediction
-from invarion.training.blocks import factorise_blocks
+from invarion.training.blocks import Factor, factorise_blocks
 from invarion.training.regression import Solution, solve_factor
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class FitOptions(BaseModel):
         scheduler: address of a Dask scheduler; in this process if None.
         folder: where finished blocks are kept, so that a killed fit goes on.
         progress: whether to show a bar on stderr.
+        max_rounds: most Gauss-Newton steps of a readout that is not linear.
+        tolerance: relative gain of a step below which they end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,12 +56,15 @@ class FitOptions(BaseModel):
     scheduler: str | None = None
     folder: str | None = None
     progress: bool = False
-    max_rounds: PositiveInt = 8
+    max_rounds: PositiveInt = 15
     tolerance: PositiveFloat = 1e-3
 
 
 def fit(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | None = None) -> Potential:
     """Solve for the coefficients of an ACE potential; its network becomes float64.
+
+    Readouts that are linear in their coefficients (linear, polynomial, kernel) are solved in one step; "embedding" and
+    "mlp" by Gauss-Newton steps, each of which is such a solve.
 
     Args:
         potential: of an `invarion.ace` config; changed in place.
@@ -69,7 +75,7 @@ def fit(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | No
         The same potential, in evaluation mode.
 
     Raises:
-        ConfigError: a model without a linear part, or settings out of range.
+        ConfigError: another kind of model, or settings out of range.
         DataError: structures that cannot be used, or numbers that are not finite; names the frame.
     """
     solve(potential, train, options)
@@ -83,18 +89,36 @@ def solve(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | 
     if not isinstance(network, AceNetwork):
         raise ConfigError("fit solves ACE models; this potential has another network: use invarion.train")
     potential.double().eval()
-    _set_weights(network, np.zeros(sum(len(readout.weight) for readout in network.readouts)))
-    blocks = _blocks(potential, list(train), options)
-    n_columns = blocks[0].builder.n_columns
-    about = _key(potential, blocks, options)
-    factor = factorise_blocks(blocks, n_columns + 1, options.scheduler, options.folder, about, options.progress)
-    if factor.n_rows < n_columns:
+    if any(type(readout) in (Embedding, Mlp) for readout in network.readouts):
+        from invarion.training.gauss_newton import solve_nonlinear
+
+        return solve_nonlinear(potential, list(train), options)
+    factor = design_factor(potential, list(train), options)
+    if factor.n_rows < len(factor.triangle) - 1:
         logging.getLogger(__name__).warning(
-            "%d labels for %d coefficients: the fit rests on its regularisation", factor.n_rows, n_columns
+            "%d labels for %d coefficients: the fit rests on its regularisation",
+            factor.n_rows,
+            len(factor.triangle) - 1,
         )
     solution = solve_factor(factor, options.method, options.regularisation, _prior(network, options.smoothness))
-    _set_weights(network, solution.weights)
+    set_coefficients(network, solution.weights)
     return solution
+
+
+def design_factor(potential: Potential, train: "list[Atoms]", options: FitOptions, folder: str | None = None) -> Factor:
+    """The triangle of the rows of all structures, linearised at the coefficients that the potential has.
+
+    Args:
+        potential: in float64.
+        train: labelled structures.
+        options: weights, size of blocks, scheduler, progress.
+        folder: where finished blocks are kept; that of the options if None.
+    """
+    blocks = _blocks(potential, train, options)
+    n_columns = blocks[0].builder.n_columns + 1
+    folder = folder or options.folder
+    about = _key(potential, blocks, options) if folder else ""
+    return factorise_blocks(blocks, n_columns, options.scheduler, folder, about, options.progress)
 
 
 @dataclass(frozen=True)
@@ -102,7 +126,7 @@ class DesignBlock:
     """Makes the weighted rows [X | y] of some structures; sent to workers as it is.
 
     Attributes:
-        potential: with its linear coefficients at zero, so that what it predicts is not to be fitted.
+        potential: at the coefficients about which energies and forces are linearised.
         builder: of the design rows.
         atoms: structures.
         first: number of the first of them in the whole list, for messages.
@@ -125,6 +149,8 @@ class DesignBlock:
         design = self.builder(sample.graph, index, strain=has_stress)
         fixed = self.potential(sample.graph, forces=True, stress=has_stress)
         rows = weighted_rows(design, fixed, sample, self.options)
+        # the right-hand side is what coefficients should give, not by how much they should change
+        rows[:, -1] += rows[:, :-1] @ coefficients(self.potential.network)
         if not np.isfinite(rows).all():
             frame = self.atoms[number - self.first]
             raise DataError(f"{place(frame, number)}: numbers that are not finite; look at its positions and labels")
@@ -132,7 +158,7 @@ class DesignBlock:
 
 
 def weighted_rows(design: Design, fixed: Prediction, sample: Sample, options: FitOptions) -> np.ndarray:
-    """(m, P + 1) rows [X | y] of one structure; labels that are absent or weigh nothing make no row."""
+    """(m, P + 1) rows [X | labels - fixed] of one structure; labels that are absent or weigh nothing make no row."""
     labels: Labels = sample.labels
     n = sample.graph.n_atoms
     weight = float(labels.weight)
@@ -177,22 +203,26 @@ def _blocks(potential: Potential, train: "list[Atoms]", options: FitOptions) -> 
 
 
 def _prior(network: AceNetwork, smoothness: float) -> np.ndarray | None:
-    """(P,) how large coefficients may be: less for functions that oscillate; only where features are functions."""
-    if smoothness == 0.0 or not all(readout.slopes_are_identity for readout in network.readouts):
+    """(P,) how large coefficients may be: less for functions that oscillate; only for the linear readout."""
+    if smoothness == 0.0 or not network.linear:
         return None
-    sizes = [
-        sum(slot.n - 1 + slot.rank for slot in f.slots) for functions in network.basis.functions for f in functions
-    ]
+    every = [f for functions in network.basis.functions for f in functions]
+    sizes = [sum(slot.n - 1 + slot.rank for slot in f.slots) for f in every]
     return (1.0 + np.array(sizes, dtype=float)) ** -smoothness
 
 
-def _set_weights(network: AceNetwork, weights: np.ndarray) -> None:
+def coefficients(network: AceNetwork) -> np.ndarray:
+    """(P,) all coefficients of all readouts, in the order of the design's columns."""
+    return np.concatenate([w.detach().numpy().reshape(-1) for w in network.readouts.parameters()])
+
+
+def set_coefficients(network: AceNetwork, values: np.ndarray) -> None:
+    """Inverse of `coefficients`, in place."""
     start = 0
     with torch.no_grad():
-        for readout in network.readouts:
-            part = weights[start : start + len(readout.weight)]
-            readout.weight.copy_(torch.from_numpy(part))
-            start += len(part)
+        for weights in network.readouts.parameters():
+            weights.copy_(torch.from_numpy(values[start : start + weights.numel()]).view_as(weights))
+            start += weights.numel()
 
 
 def _key(potential: Potential, blocks: Sequence[DesignBlock], options: FitOptions) -> str:
@@ -200,7 +230,8 @@ def _key(potential: Potential, blocks: Sequence[DesignBlock], options: FitOption
     digest = hashlib.sha256(potential.config.model_dump_json().encode())
     weights = options.model_dump(include={"energy_weight", "forces_weight", "stress_weight", "block_rows"})
     digest.update(json.dumps(weights, sort_keys=True).encode())
-    digest.update(potential.network.descriptor.radial.coefficients.numpy().tobytes())
+    for tensor in potential.state_dict().values():
+        digest.update(tensor.contiguous().numpy().tobytes())
     for block in blocks:
         for sample in samples(list(block.atoms), potential.cutoff):
             for field in (sample.graph.vectors, sample.graph.species, *sample.labels):

@@ -30,7 +30,8 @@ class Summand(NamedTuple):
 class Loss:
     r"""A mixed mean of residuals per property, and the hierarchicality penalty.
 
-    .. math:: L = \sum_p w_p \, \ell_p(x^p) + w_h \frac1N \sum_i \sum_{n \ge 1} \frac{e_{in}^2}{e_{in}^2 + e_{i,n-1}^2}
+    .. math:: L = \sum_p w_p \, \ell_p(x^p)
+              + w_h \frac1N \sum_i w_i \sum_{n \ge 1} \frac{e_{in}^2}{e_{in}^2 + e_{i,n-1}^2}
 
     The residuals :math:`x \ge 0` are measured in the spread of the labels over the training set (`Spreads`), so that
     weights of 1 balance the properties on any data:
@@ -81,7 +82,7 @@ class Loss:
         residuals = self._residuals(prediction, targets)
         found = [_KINDS[s.kind](*residuals[s.target], self.delta).double() for s in self.summands]
         if self.hierarchicality > 0:
-            found.append(upside_down(prediction.terms))
+            found.append(upside_down(prediction.terms, targets.atom_weight))
         return found
 
     def parts(self, sums: Sequence[Tensor], counts: Counts, add_up: Callable[[Tensor], Tensor]) -> list[Tensor]:
@@ -100,7 +101,7 @@ class Loss:
             mean = _root(mean, add_up) if summand.kind == "rmse" else mean
             parts[summand.target] = parts[summand.target] + summand.weight * mean
         if self.hierarchicality > 0:
-            parts[3] = sums[-1] * (self.hierarchicality / counts.atoms)
+            parts[3] = sums[-1] * (self.hierarchicality / (counts.atoms or 1.0))
         return parts
 
     def _residuals(self, prediction: Prediction, targets: Targets) -> dict[int, tuple[Tensor, Tensor]]:
@@ -131,14 +132,15 @@ def make_loss(options: TrainOptions, spreads: Spreads, counts: Counts) -> Loss:
     )
 
 
-def upside_down(terms: Tensor) -> Tensor:
-    r"""Sum over atoms and later terms of :math:`e_n^2 / (e_n^2 + e_{n-1}^2)`, small where terms fall off.
+def upside_down(terms: Tensor, weights: Tensor) -> Tensor:
+    r"""Weighted sum over atoms of :math:`\sum_n e_n^2 / (e_n^2 + e_{n-1}^2)`, small where terms fall off.
 
     Args:
-        terms: (N, T) eV.
+        terms: (N, T) float64, eV.
+        weights: (N,) float64, of the atoms.
     """
     squares = terms.square()
-    return (squares[:, 1:] / (squares[:, 1:] + squares[:, :-1] + _LEAST_TERM**2)).sum()
+    return torch.dot((squares[:, 1:] / (squares[:, 1:] + squares[:, :-1] + _LEAST_TERM**2)).sum(1), weights)
 
 
 def _energy_residual(prediction: Prediction, targets: Targets, spread: float) -> tuple[Tensor, Tensor]:

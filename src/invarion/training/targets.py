@@ -25,6 +25,7 @@ class Targets(NamedTuple):
         stress: (S, 3, 3), eV/Angstrom^3.
         stress_weight: (S,).
         volume_per_atom: (S,), Angstrom^3; 1 / number of atoms without a three-dimensional cell.
+        atom_weight: (N,) float64, weight of the atom's structure.
     """
 
     energy: Tensor
@@ -35,10 +36,11 @@ class Targets(NamedTuple):
     stress: Tensor
     stress_weight: Tensor
     volume_per_atom: Tensor
+    atom_weight: Tensor
 
 
 class Counts(NamedTuple):
-    """What means run over: structures with an energy, atoms with a force, structures with a stress, all atoms."""
+    """What means run over: structures with an energy, atoms with a force, structures with a stress, atoms."""
 
     energy: float
     forces: float
@@ -84,6 +86,7 @@ def make_targets(graph: Graph, labels: Labels, dtype: torch.dtype) -> Targets:
         # a stress of a structure without volume cannot be compared with anything
         stress_weight=torch.where(graph.volume.isnan(), 0.0, stress_weight).to(dtype),
         volume_per_atom=(volume / atoms).to(dtype),
+        atom_weight=labels.weight[graph.system].double(),
     )
 
 
@@ -93,8 +96,8 @@ def count(targets: Targets) -> Counts:
     Args:
         targets: of a whole set.
     """
-    weights = (targets.energy_weight, targets.forces_weight, targets.stress_weight)
-    return Counts(*(float((weight > 0).sum()) for weight in weights), atoms=float(len(targets.forces)))
+    weights = (targets.energy_weight, targets.forces_weight, targets.stress_weight, targets.atom_weight)
+    return Counts(*(float((weight > 0).sum()) for weight in weights))
 
 
 def spreads(graph: Graph, targets: Targets) -> Spreads:

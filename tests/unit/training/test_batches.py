@@ -89,7 +89,8 @@ def test_a_process_without_a_structure_gets_one_that_weighs_nothing():
     weights = sorted(float(share.targets.energy_weight.sum()) for share in shares)
     assert weights == [0.0, 1.0]
     idle = next(share for share in shares if float(share.targets.energy_weight.sum()) == 0.0)
-    assert float(idle.targets.forces_weight.sum()) == float(idle.targets.stress_weight.sum()) == 0.0
+    others = (idle.targets.forces_weight, idle.targets.stress_weight, idle.targets.atom_weight)
+    assert [float(weight.sum()) for weight in others] == [0.0, 0.0, 0.0]
 
 
 def test_expected_counts_add_up_to_those_of_the_set():

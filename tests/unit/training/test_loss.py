@@ -97,8 +97,9 @@ def test_kinds_mix():
 
 def test_hierarchicality_counts_terms_that_outgrow_the_one_before():
     terms = torch.tensor([[4.0, 2.0, 1.0], [1.0, 3.0, 0.0]], dtype=torch.float64)
-    expected = 4 / (4 + 16) + 1 / (1 + 4) + 9 / (9 + 1) + 0.0
-    assert float(upside_down(terms)) == pytest.approx(expected, rel=1e-6)
+    weights = torch.tensor([2.0, 0.5], dtype=torch.float64)
+    expected = 2.0 * (4 / (4 + 16) + 1 / (1 + 4)) + 0.5 * (9 / (9 + 1) + 0.0)
+    assert float(upside_down(terms, weights)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_hierarchicality_is_a_mean_over_atoms_and_finite_where_terms_vanish():

@@ -1,0 +1,131 @@
+"""Gauss-Newton with Levenberg-Marquardt damping for readouts that are not linear in their coefficients."""
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import scipy.linalg
+
+from invarion.data.dataset import Sample, collate, samples
+from invarion.potential import Potential
+from invarion.training.blocks import Factor
+from invarion.training.linear import FitOptions, coefficients, design_factor, set_coefficients
+from invarion.training.regression import Solution, Spectrum
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+_HELD_OUT = 12  # every twelfth structure judges the steps, so that they end before they learn the noise
+_BATCH = 16
+
+
+class _State(NamedTuple):
+    """Coefficients, the loss on the structures fitted and on those held out, and the damping that led there."""
+
+    values: np.ndarray
+    loss: float
+    held_out: float
+    damping: float
+
+
+def solve_nonlinear(potential: Potential, train: "list[Atoms]", options: FitOptions) -> Solution:
+    """Minimise the weighted squares of `FitOptions` over all coefficients, from where the potential stands.
+
+    Each round linearises energies and forces about the coefficients (one streamed factorisation), tries damped steps
+    and keeps the one of least loss. Rounds end when a step gains less than the tolerance; the coefficients kept are
+    those of least loss on every twelfth structure, which is held out (none where there are fewer than 24).
+
+    Args:
+        potential: with readout "embedding" or "mlp", in float64; changed in place.
+        train: labelled structures.
+        options: see `FitOptions`.
+
+    Returns:
+        Solution at the end; its covariance is that of the last linearisation.
+
+    References:
+        D. W. Marquardt, J. Soc. Ind. Appl. Math. 11, 431 (1963).
+    """
+    held = train[_HELD_OUT // 2 :: _HELD_OUT] if len(train) >= 2 * _HELD_OUT else []
+    fitted = [frame for place, frame in enumerate(train) if not held or place % _HELD_OUT != _HELD_OUT // 2]
+    batches = [_batches(frames, potential.cutoff) for frames in (fitted, held or fitted)]
+    best = state = _measure(potential, coefficients(potential.network), batches, options, 1e-3)
+    factor = design_factor(potential, fitted, options, _round_folder(options, 0))
+    for number in range(options.max_rounds):
+        previous, state = state, _step(potential, factor, state, batches, options)
+        logging.getLogger(__name__).info(
+            "round %d: loss %.6g, held out %.6g, damping %.1e", number + 1, state.loss, state.held_out, state.damping
+        )
+        best = min(best, state, key=lambda s: s.held_out)
+        if not state.loss < (1.0 - options.tolerance) * previous.loss:
+            break
+        set_coefficients(potential.network, state.values)
+        factor = design_factor(potential, fitted, options, _round_folder(options, number + 1))
+    set_coefficients(potential.network, best.values)
+    return _describe(factor, best)
+
+
+def _step(
+    potential: Potential, factor: Factor, state: _State, batches: list[list[Sample]], options: FitOptions
+) -> _State:
+    """The best of some damped steps: weaker damping while that helps, stronger until something does."""
+    triangle = factor.triangle[:-1, :-1]
+    gram = triangle.T @ triangle
+    slope = triangle.T @ (factor.triangle[:-1, -1] - triangle @ state.values)
+    diagonal = np.maximum(np.diag(gram), 1e-12 * np.diag(gram).max())
+    best = state
+    for damping in state.damping * np.array([1.0, 0.1, 0.01, 10.0, 100.0, 1e3, 1e4]):
+        if damping > state.damping and best.loss < state.loss:
+            break
+        step = scipy.linalg.solve(gram + np.diag(damping * diagonal), slope, assume_a="pos")
+        tried = _measure(potential, state.values + step, batches, options, float(damping))
+        if tried.loss < best.loss:
+            best = tried
+        elif damping < state.damping:
+            break
+    return best
+
+
+def _measure(
+    potential: Potential, values: np.ndarray, batches: list[list[Sample]], options: FitOptions, damping: float
+) -> _State:
+    set_coefficients(potential.network, values)
+    losses = [sum(_loss(potential, batch, options) for batch in part) for part in batches]
+    return _State(values, *losses, max(damping, 1e-12))
+
+
+def _loss(potential: Potential, batch: Sample, options: FitOptions) -> float:
+    """Weighted squares of one batch, as the rows of the design have them."""
+    graph, labels = batch
+    with_stress = options.stress_weight > 0 and bool(labels.stress.isfinite().any())
+    prediction = potential(graph, forces=True, stress=with_stress)
+    n = graph.system.bincount(minlength=graph.n_systems).double()
+    energy = (prediction.energy - labels.energy) / n.sqrt() * options.energy_weight * labels.energy_weight
+    total = (energy * labels.weight).square().nansum()
+    per_atom = (labels.weight * labels.forces_weight)[graph.system, None] * options.forces_weight
+    total = total + ((prediction.forces - labels.forces) * per_atom).square().nansum()
+    if with_stress:
+        size = graph.volume / n.sqrt() * options.stress_weight * labels.stress_weight * labels.weight
+        square = ((prediction.stress - labels.stress) * size[:, None, None]).square()
+        total = total + (square.triu().nansum() if graph.n_systems else 0.0)
+    return float(total)
+
+
+def _batches(frames: "list[Atoms]", cutoff: float) -> list[Sample]:
+    parts = samples(frames, cutoff)
+    return [collate(parts[start : start + _BATCH]) for start in range(0, len(parts), _BATCH)]
+
+
+def _round_folder(options: FitOptions, number: int) -> str | None:
+    """Each round keeps its own blocks, because its rows differ."""
+    return None if options.folder is None else f"{options.folder}/round-{number}"
+
+
+def _describe(factor: Factor, state: _State) -> Solution:
+    spectrum = Spectrum(factor)
+    strength = max(state.damping, 1e-12)
+    freedom = max(1.0, factor.n_rows - spectrum.effective(strength))
+    noise = float(np.sqrt(state.loss / freedom))
+    root = spectrum.covariance_root(strength, noise)
+    numbers = (spectrum.rank, spectrum.condition, spectrum.effective(strength), strength, float("nan"), factor.n_rows)
+    return Solution(state.values, noise, root, *numbers)

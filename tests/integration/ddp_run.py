@@ -1,0 +1,34 @@
+"""One process of a run of several: `torchrun ddp_run.py FOLDER` (a script, not a test; test_ddp.py starts it)."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from invarion.potential import Potential
+from invarion.training import TrainOptions, train
+from springs import Springs, crystals, molecules
+
+OPTIONS = TrainOptions(
+    max_epochs=5,
+    batch_size=2,
+    learning_rate=0.02,
+    loss={"huber": 1.0, "rmse": 0.5},
+    hierarchicality=0.1,
+    gradient_clip=0.5,
+    dtype="float64",
+)
+
+
+def run(folder: Path, options: TrainOptions = OPTIONS) -> Potential:
+    """Train on molecules and crystals, in batches of one or two: a process may have nothing to do."""
+    torch.set_num_threads(1)
+    atoms = [*molecules(9), *crystals(4)]
+    potential = Potential.from_data(Springs(), atoms, dtype=torch.float64)
+    train(potential, atoms, [*molecules(3, seed=1), *crystals(2, seed=1)], options, folder)
+    return potential
+
+
+if __name__ == "__main__":
+    trained = run(Path(sys.argv[1]))
+    torch.save(trained.state_dict(), Path(sys.argv[1]) / f"weights_{torch.distributed.get_rank()}.pt")
