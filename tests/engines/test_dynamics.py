@@ -49,18 +49,24 @@ class Pushed(Calculator):
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
-        self.results = {"energy": 0.0, "forces": np.tile([1.0, 0.0, 0.0], (len(atoms), 1))}
+        self.results = {"energy": 0.0, "forces": np.tile([0.2, 0.0, 0.0], (len(atoms), 1))}
 
 
 def test_energy_that_is_pumped_in_is_found_out():
     atoms = Atoms("Cu4", positions=3.0 * np.eye(4, 3))
     atoms.calc = Pushed()
-    report = run_dynamics(atoms, steps=200, temperature=0.0, timestep=0.1)
-    velocity = report.picoseconds * 1000.0 * 0.09822694788  # in A per ASE time unit, for 1 eV/A on 1 u
-    heated = 0.5 * velocity**2 / 63.546 * 1000.0
+    report = run_dynamics(atoms, steps=300, temperature=0.0, timestep=1.0)
+    impulse = 0.2 * report.picoseconds * 1000.0 * 0.09822694788  # eV/A times ASE units of time
+    heated = 0.5 * impulse**2 / 63.546 * 1000.0
     assert report.drift == pytest.approx(heated / report.picoseconds, rel=0.05)
     assert not report.stable
     assert "drifts" in report.verdict
+
+
+def test_run_of_a_few_steps_is_not_judged():
+    report = run_dynamics(copper(), steps=5, timestep=2.0)
+    assert report.stable
+    assert "too short" in report.verdict
 
 
 def test_numbers_that_are_none_stop_the_run():

@@ -20,6 +20,7 @@ ACCEPTED_DRIFT = 0.1
 """meV/atom/ps; a harmonic solid warms by 0.4 K per ps at this rate."""
 
 _BLOCKS = 10
+_SHORTEST = 0.2  # ps; some ten periods of a fast vibration
 _HOT = 20.0  # times the temperature asked for: no sample of a thermal state, the model has failed
 
 
@@ -197,7 +198,7 @@ def _report(history: _History, ensemble: Ensemble, temperature: float | None, pa
     if not _physical(list(history.energies), list(history.temperatures), temperature):
         stable, verdict = False, _describe_failure(history)
     elif ensemble == "nve":
-        stable, verdict = _judge_drift(drift, drift_error)
+        stable, verdict = _judge_drift(drift, drift_error, float(history.times[-1]))
     else:
         stable, verdict = _judge_temperature(kelvin, kelvin_error, temperature or 0.0)
     steps = len(history.times) - 1
@@ -225,8 +226,10 @@ def _describe_failure(history: _History) -> str:
     )
 
 
-def _judge_drift(drift: float, error: float) -> tuple[bool, str]:
+def _judge_drift(drift: float, error: float, picoseconds: float) -> tuple[bool, str]:
     """Energy is kept if the slope is small, or small within what a run of this length can tell."""
+    if picoseconds < _SHORTEST:
+        return True, f"too short to tell a drift from the vibrations: run {_SHORTEST} ps or more"
     if abs(drift) <= ACCEPTED_DRIFT:
         return True, f"energy is conserved: the drift is within {ACCEPTED_DRIFT} meV/atom/ps"
     if abs(drift) <= 2.0 * error:
