@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from invarion.data.checks import place
 from invarion.data.dataset import Labels, Sample, samples
 from invarion.exceptions import ConfigError, DataError
 from invarion.models.ace.design import Design, DesignBuilder
 from invarion.models.ace.network import AceNetwork
 from invarion.models.ace.readout import Embedding, Mlp
+from invarion.neighbors import place
 from invarion.potential import Potential, Prediction
 from invarion.training.blocks import Factor, factorise_blocks
 from invarion.training.regression import Solution, solve_factor

@@ -1,6 +1,6 @@
 """Rows of the linear problem: how energies, forces and virials depend on the coefficients of the functions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,8 @@ from invarion.graphs import Graph
 from invarion.models.ace.descriptor import AceDescriptor
 from invarion.models.ace.plan import Dots, GradientTerms, Plan, gradient_terms
 from invarion.models.ace.readout import Linear
+
+_ATOMS = 16  # atoms whose sensitivities are held at once
 
 
 class Design(NamedTuple):
@@ -32,14 +34,15 @@ class DesignBuilder:
 
     Args:
         descriptor: in float64.
-        readouts: of each element, in float64; columns are the coefficients of their features.
+        readouts: of each element, in float64; columns are their coefficients, at the values they have.
     """
 
     def __init__(self, descriptor: AceDescriptor, readouts: Sequence[Linear]) -> None:
         self.descriptor, self.readouts = descriptor, readouts
         self.plan = descriptor.plan
         self.terms = [gradient_terms(self.plan, dots) for dots in self.plan.dots]
-        self.offsets = np.concatenate([[0], np.cumsum([len(readout.weight) for readout in readouts])])
+        counts = [sum(weights.numel() for weights in readout.parameters()) for readout in readouts]
+        self.offsets = np.concatenate([[0], np.cumsum(counts)])
 
     @property
     def n_columns(self) -> int:
@@ -64,23 +67,25 @@ class DesignBuilder:
             np.zeros((6 if strain else 0, self.n_columns)),
         )
         starts = np.searchsorted(graph.centers.numpy(), np.arange(graph.n_atoms + 1))
-        for atom, element in enumerate(index.tolist()):
+        for element in range(self.plan.n_species):
+            atoms = np.flatnonzero(index.numpy() == element)
             columns = slice(self.offsets[element], self.offsets[element + 1])
-            functions, jacobian = self._features(element, values[atom])
-            design.energy[columns] += functions
-            mine = slice(starts[atom], starts[atom + 1])
-            rows = self._edge_rows(slopes[mine], neighbor[mine], jacobian)
-            _scatter(design, columns, atom, graph.neighbors[mine].numpy(), graph.vectors[mine].numpy(), rows)
+            for atom, (features, jacobian) in zip(atoms, self._features(element, values[atoms]), strict=True):
+                design.energy[columns] += features
+                mine = slice(starts[atom], starts[atom + 1])
+                rows = self._edge_rows(slopes[mine], neighbor[mine], jacobian)
+                _scatter(design, columns, atom, graph.neighbors[mine].numpy(), graph.vectors[mine].numpy(), rows)
         return design._replace(forces=design.forces.reshape(-1, self.n_columns))
 
-    def _features(self, element: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Features (P,) of one atom and their derivatives (P, n_values) with respect to its A-basis values."""
-        dots, readout = self.plan.dots[element], self.readouts[element]
-        functions, jacobian = jacobian_of_atom(self.plan, dots, self.terms[element], values)
-        if readout.slopes_are_identity:
-            return functions, jacobian
-        tensor = torch.from_numpy(functions)
-        return readout.features(tensor[None])[0].numpy(), readout.slopes(tensor).numpy() @ jacobian
+    def _features(self, element: int, values: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each atom, what its coefficients multiply (P,), and its derivatives (P, n_values) over A-basis values."""
+        dots, terms, readout = self.plan.dots[element], self.terms[element], self.readouts[element]
+        for part in np.array_split(values, -(-len(values) // _ATOMS)) if len(values) else ():
+            pairs = [jacobian_of_atom(self.plan, dots, terms, row) for row in part]
+            invariants = torch.from_numpy(np.array([functions for functions, _ in pairs]))
+            features, slopes = (None if x is None else x.detach().numpy() for x in readout.sensitivities(invariants))
+            for place, (_, jacobian) in enumerate(pairs):
+                yield features[place], jacobian if slopes is None else slopes[place] @ jacobian
 
     def _edge_rows(self, slopes: np.ndarray, neighbor: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
         """(E, 3, B): derivative of an atom's functions with respect to each of its edge vectors."""

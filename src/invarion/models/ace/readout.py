@@ -1,7 +1,7 @@
 """Readouts: from the invariant functions of an atom to its energy, one module per element.
 
-All share a linear part over `features` of the functions, so that one linear solve fits them (exactly, or as a start):
-`features` are the functions themselves, their products, or kernels with stored environments.
+Each can say how its energy changes with its coefficients (`sensitivities`), so that one solver fits them all: exactly
+in one step where the energy is linear in the coefficients, by Gauss-Newton steps where it is not.
 """
 
 from itertools import combinations_with_replacement
@@ -32,14 +32,17 @@ class Linear(nn.Module):
         """What the coefficients multiply: (N, B) in, (N, P) out."""
         return invariants
 
-    @property
-    def slopes_are_identity(self) -> bool:
-        """Whether the features are the functions themselves."""
-        return type(self).features is Linear.features
+    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Derivatives of each atom's energy with respect to the coefficients, and their slopes in the functions.
 
-    def slopes(self, invariants: Tensor) -> Tensor:
-        """Derivatives (P, B) of the features of one atom with respect to its invariants (B,)."""
-        return torch.eye(len(invariants), dtype=invariants.dtype, device=invariants.device)
+        Args:
+            invariants: (N, B).
+
+        Returns:
+            (N, P) with P coefficients in the order of `parameters`, and (N, P, B) derivatives of these with respect to
+            the functions; None where they are the functions themselves.
+        """
+        return invariants, None
 
     def forward(self, invariants: Tensor) -> Tensor:
         """Energies (N,) of invariants (N, B)."""
@@ -81,15 +84,15 @@ class Polynomial(Linear):
         padded = torch.cat([invariants / self.scale, torch.ones_like(invariants[:, :1])], 1)
         return torch.stack([padded[:, row] for row in self._factors]).prod(0)
 
-    def slopes(self, invariants: Tensor) -> Tensor:
-        """Derivatives (P, B) of the products at one atom's invariants (B,)."""
-        padded = torch.cat([invariants / self.scale, invariants.new_ones(1)])
-        rows = torch.arange(self._factors.shape[1], device=invariants.device)
-        result = invariants.new_zeros(len(rows), len(padded))
+    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The products, and their derivatives."""
+        padded = torch.cat([invariants / self.scale, torch.ones_like(invariants[:, :1])], 1)
+        n, columns = len(padded), torch.arange(self._factors.shape[1], device=invariants.device)
+        slopes = invariants.new_zeros(len(columns), padded.shape[1], n)
         for place, row in enumerate(self._factors):
             others = torch.cat([self._factors[:place], self._factors[place + 1 :]])
-            result.index_put_((rows, row), padded[others].prod(0), accumulate=True)
-        return result[:, :-1] / self.scale
+            slopes.index_put_((columns, row), padded.T[others].prod(0), accumulate=True)
+        return self.features(invariants), slopes[:, :-1].permute(2, 0, 1) / self.scale
 
 
 class Kernel(Linear):
@@ -134,11 +137,11 @@ class Kernel(Linear):
         """Kernels (N, P) with the stored environments, less their values without atoms around."""
         return self._kernel(invariants / self.scale) - self._kernel(torch.zeros_like(invariants[:1]))
 
-    def slopes(self, invariants: Tensor) -> Tensor:
-        """Derivatives (P, B) of the kernels at one atom's invariants (B,)."""
+    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The kernels, and their derivatives."""
         scaled = invariants / self.scale
-        values = self._kernel(scaled[None])[0]
-        return -self.inverse_square * values[:, None] * (scaled - self.centers) / self.scale
+        away = (scaled[:, None, :] - self.centers) / self.scale
+        return self.features(invariants), -self.inverse_square * self._kernel(scaled)[:, :, None] * away
 
     def _kernel(self, scaled: Tensor) -> Tensor:
         square = (scaled[:, None, :] - self.centers).square().sum(2)
@@ -169,6 +172,19 @@ class Embedding(Linear):
         start = torch.zeros_like(self.densities)
         start[:, 0] = 1.0 / scale[0]
         self.densities.data = start
+
+    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The functions times the slope of each density's embedding, and the derivatives of that."""
+        densities = invariants @ self.densities.T
+        slope = torch.func.vmap(torch.func.vmap(torch.func.grad(embed)))
+        first = slope(densities)
+        curve = torch.func.vmap(torch.func.vmap(torch.func.grad(torch.func.grad(embed))))(densities)
+        n, b = invariants.shape
+        eye = torch.eye(b, dtype=invariants.dtype, device=invariants.device)
+        outer = curve[:, :, None, None] * invariants[:, None, :, None] * self.densities[None, :, None, :]
+        further = first[:, :, None, None] * eye + outer
+        values = torch.cat([invariants, (first[:, :, None] * invariants[:, None, :]).reshape(n, -1)], 1)
+        return values, torch.cat([eye.expand(n, b, b), further.reshape(n, -1, b)], 1)
 
     def forward(self, invariants: Tensor) -> Tensor:
         """Energies (N,) of invariants (N, B)."""
@@ -202,6 +218,18 @@ class Mlp(Linear):
             self.mean = invariants.mean(0)
             self.scale = invariants.std(0).clamp_min(1e-6 * float(_scale(invariants).max()))
 
+    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Derivatives with respect to linear coefficients and weights, atom by atom through one vectorised map."""
+        names = [name for name, _ in self.named_parameters()]
+        parameters = dict(self.named_parameters())
+
+        def flat_slope(one: Tensor) -> Tensor:
+            slopes = torch.func.grad(lambda p: torch.func.functional_call(self, p, (one[None],))[0])(parameters)
+            return torch.cat([slopes[name].reshape(-1) for name in names])
+
+        values = torch.func.vmap(flat_slope)(invariants)
+        return values, torch.func.vmap(torch.func.jacfwd(flat_slope))(invariants)
+
     def forward(self, invariants: Tensor) -> Tensor:
         """Energies (N,) of invariants (N, B)."""
         standard = (invariants - self.mean) / self.scale
@@ -217,7 +245,7 @@ def embed(density: Tensor) -> Tensor:
     """
     size = density.abs()
     decay = torch.exp(-size)
-    return density.sign() * (torch.sqrt(size + 0.25 * decay) - 0.5 * decay)
+    return torch.where(density < 0, -1.0, 1.0) * (torch.sqrt(size + 0.25 * decay) - 0.5 * decay)
 
 
 def build_readout(config: "AceConfig", n_functions: int) -> Linear:
