@@ -8,15 +8,17 @@ import scipy.linalg
 
 from invarion.data.dataset import Sample, collate, samples
 from invarion.potential import Potential
-from invarion.training.blocks import Factor
+from invarion.training.blocks import Factor, factorise
 from invarion.training.linear import FitOptions, coefficients, design_factor, set_coefficients
-from invarion.training.regression import Solution, Spectrum
+from invarion.training.regression import Solution, Spectrum, solve_factor
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 _HELD_OUT = 12  # every twelfth structure judges the steps, so that they end before they learn the noise
 _BATCH = 16
+_STRONGEST = 1e6
+_WEAKEST = 1e-12
 
 
 class _State(NamedTuple):
@@ -49,8 +51,9 @@ def solve_nonlinear(potential: Potential, train: "list[Atoms]", options: FitOpti
     held = train[_HELD_OUT // 2 :: _HELD_OUT] if len(train) >= 2 * _HELD_OUT else []
     fitted = [frame for place, frame in enumerate(train) if not held or place % _HELD_OUT != _HELD_OUT // 2]
     batches = [_batches(frames, potential.cutoff) for frames in (fitted, held or fitted)]
+    _start_linear(potential, fitted, options)
     best = state = _measure(potential, coefficients(potential.network), batches, options, 1e-3)
-    factor = design_factor(potential, fitted, options, _round_folder(options, 0))
+    factor = design_factor(potential, fitted, options, _round_folder(options, 1))
     for number in range(options.max_rounds):
         previous, state = state, _step(potential, factor, state, batches, options)
         logging.getLogger(__name__).info(
@@ -60,9 +63,34 @@ def solve_nonlinear(potential: Potential, train: "list[Atoms]", options: FitOpti
         if not state.loss < (1.0 - options.tolerance) * previous.loss:
             break
         set_coefficients(potential.network, state.values)
-        factor = design_factor(potential, fitted, options, _round_folder(options, number + 1))
+        factor = design_factor(potential, fitted, options, _round_folder(options, number + 2))
     set_coefficients(potential.network, best.values)
     return _describe(factor, best)
+
+
+def _start_linear(potential: Potential, fitted: "list[Atoms]", options: FitOptions) -> None:
+    """Begin at the best linear part, the rest as it is: far from any minimum linearisation means little."""
+    linear = _linear_columns(potential)
+    factor = design_factor(potential, fitted, options, _round_folder(options, 0))
+    values = coefficients(potential.network)
+    rest = np.setdiff1d(np.arange(len(values)), linear)
+    right = factor.triangle[:, -1].copy()
+    right[:-1] -= factor.triangle[:-1, rest] @ values[rest]
+    reduced = factorise(np.column_stack([factor.triangle[:, linear], right]))
+    start = solve_factor(reduced._replace(n_rows=factor.n_rows), "bayesian_ridge")
+    values[linear] = start.weights
+    set_coefficients(potential.network, values)
+
+
+def _linear_columns(potential: Potential) -> np.ndarray:
+    """Places of the linear coefficients among all."""
+    columns, start = [], 0
+    for readout in potential.network.readouts:
+        for name, weights in readout.named_parameters():
+            if name == "weight":
+                columns.append(np.arange(start, start + weights.numel()))
+            start += weights.numel()
+    return np.concatenate(columns)
 
 
 def _step(
@@ -73,17 +101,17 @@ def _step(
     gram = triangle.T @ triangle
     slope = triangle.T @ (factor.triangle[:-1, -1] - triangle @ state.values)
     diagonal = np.maximum(np.diag(gram), 1e-12 * np.diag(gram).max())
-    best = state
-    for damping in state.damping * np.array([1.0, 0.1, 0.01, 10.0, 100.0, 1e3, 1e4]):
-        if damping > state.damping and best.loss < state.loss:
-            break
+
+    def stepped(damping: float) -> _State:
         step = scipy.linalg.solve(gram + np.diag(damping * diagonal), slope, assume_a="pos")
-        tried = _measure(potential, state.values + step, batches, options, float(damping))
-        if tried.loss < best.loss:
-            best = tried
-        elif damping < state.damping:
-            break
-    return best
+        return _measure(potential, state.values + step, batches, options, damping)
+
+    best = stepped(state.damping)
+    while best.loss < state.loss and (weaker := stepped(0.1 * best.damping)).loss < best.loss:
+        best = weaker
+    while not best.loss < state.loss and best.damping < _STRONGEST:
+        best = stepped(10.0 * best.damping)
+    return best if best.loss < state.loss else state._replace(damping=best.damping)
 
 
 def _measure(
@@ -91,7 +119,7 @@ def _measure(
 ) -> _State:
     set_coefficients(potential.network, values)
     losses = [sum(_loss(potential, batch, options) for batch in part) for part in batches]
-    return _State(values, *losses, max(damping, 1e-12))
+    return _State(values, *losses, max(damping, _WEAKEST))
 
 
 def _loss(potential: Potential, batch: Sample, options: FitOptions) -> float:
