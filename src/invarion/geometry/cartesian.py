@@ -53,13 +53,15 @@ def unpack(components: np.ndarray, rank: int) -> np.ndarray:
         rank: l >= 0.
 
     Returns:
-        (..., 3, ..., 3) with l trailing axes of x, y, z; its full contraction with itself is the components' squared sum.
+        (..., 3, ..., 3) with l trailing axes of x, y, z; full contraction with itself: the components' squared sum.
 
     Raises:
         ConfigError: the last axis is not 2l+1 long.
     """
     if components.shape[-1] != 2 * rank + 1:
-        raise ConfigError(f"last axis is {components.shape[-1]} long; a tensor of rank {rank} has {2 * rank + 1} components")
+        raise ConfigError(
+            f"last axis is {components.shape[-1]} long; a tensor of rank {rank} has {2 * rank + 1} components"
+        )
     return np.tensordot(components, cartesian_basis(rank), axes=1)
 
 

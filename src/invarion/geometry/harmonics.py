@@ -22,7 +22,7 @@ def solid_harmonic(rank: int, order: int) -> tuple[tuple[int, int, int, int], ..
         order: m, -l <= m <= l.
 
     Returns:
-        Terms (i, j, k, coefficient) of coefficient * x^i y^j z^k with i + j + k = l, coefficients without common factor.
+        Terms (i, j, k, c) of c * x^i y^j z^k with i + j + k = l; the coefficients c have no common factor.
 
     Example:
         >>> solid_harmonic(2, 0)
@@ -53,9 +53,7 @@ def _azimuthal(order: int) -> dict[tuple[int, int], int]:
 def _radius_power(k: int) -> list[tuple[int, int, int, int]]:
     """(x^2 + y^2 + z^2)^k as terms (i, j, k, coefficient)."""
     splits = ((a, b, k - a - b) for a in range(k + 1) for b in range(k + 1 - a))
-    return [
-        (2 * a, 2 * b, 2 * c, factorial(k) // (factorial(a) * factorial(b) * factorial(c))) for a, b, c in splits
-    ]
+    return [(2 * a, 2 * b, 2 * c, factorial(k) // (factorial(a) * factorial(b) * factorial(c))) for a, b, c in splits]
 
 
 @cache
@@ -74,7 +72,7 @@ def squared_norm(rank: int, order: int) -> Fraction:
 
 @cache
 def coefficient_grid(rank: int) -> np.ndarray:
-    """(2l+1, l+1, l+1) int64: coefficients of all harmonics of one rank over the powers of x and y (z takes the rest)."""
+    """(2l+1, l+1, l+1) int64: coefficients of one rank's harmonics over the powers of x and y (z takes the rest)."""
     grid = np.zeros((2 * rank + 1, rank + 1, rank + 1), dtype=np.int64)
     for order in range(-rank, rank + 1):
         for i, j, _, value in solid_harmonic(rank, order):
@@ -102,7 +100,7 @@ def component_slices(ranks: Sequence[int]) -> tuple[slice, ...]:
 
 @cache
 def raising_table(rank: int) -> np.ndarray:
-    """(3 (2l-1), 2l+1) float64: traceless projection of (tensor of rank l-1) (x) (vector), as a matrix from the right."""
+    """(3 (2l-1), 2l+1) float64: traceless part of (tensor of rank l-1) (x) (vector), as a matrix from the right."""
     from invarion.geometry.stretched import stretched_table
 
     table = stretched_table(rank, rank - 1).transpose(1, 2, 0).reshape(-1, 2 * rank + 1)
@@ -111,10 +109,11 @@ def raising_table(rank: int) -> np.ndarray:
 
 
 def harmonics(vectors: Any, max_rank: int) -> Any:
-    r"""Packed traceless projections of $\hat r^{\otimes l}$ for l = 0..max_rank; for unit vectors, rank l has squared norm l!/(2l-1)!!.
+    r"""Packed traceless projections of $\hat r^{\otimes l}$ for l = 0..max_rank.
 
-    Rank l is the stretched part of (rank l-1) (x) vector: one outer product and one matrix product per rank,
-    differentiable as often as wanted. For vectors that are not of unit length, the values are the solid harmonics.
+    For unit vectors, the components of rank l have the squared sum l!/(2l-1)!!. Rank l is the stretched part of
+    (rank l-1) (x) vector: one outer product and one matrix product per rank, differentiable as often as wanted. For
+    vectors that are not of unit length, the values are the solid harmonics.
 
     Args:
         vectors: (..., 3) array or torch tensor of x, y, z; any floating dtype.

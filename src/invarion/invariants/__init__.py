@@ -32,11 +32,11 @@ _MODULES = MappingProxyType(
         "molien_counts": "molien",
         "optimal_basis": "optimal",
         "published_basis": "published",
-        "separating_basis": "completeness",
+        "separating_basis": "separating",
     }
 )
 
-__all__ = [*_MODULES]  # noqa: PLE0604
+__all__ = [*_MODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,11 +1,9 @@
 """InvariantBasis: a set of rotation invariants, the tensors they act on, and what is proved about them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from invarion.exceptions import BasisError
 from invarion.invariants.certificate import Certificate
@@ -23,8 +21,11 @@ class Search:
         n_candidates: contractions offered.
         n_trials: random points (each modulo its own prime) at which every rejected candidate was dependent.
         error_bound: largest chance that any rejection was wrong (Schwartz-Zippel, union over candidates).
-        sufficient_degree: least degree that gives a complete set where this one is not; None when not needed, or too far.
+        sufficient_degree: least degree that gives a complete set where this one is not; None if not needed or too far.
         least_odd_degree: least degree of invariants that change sign under reflection; None when not looked for.
+        n_targets: of a separating set, random environments for which no partner was found at last.
+        n_starts: searches for partners of each of them.
+        miss_bound: upper 95 % limit of the share of searches that would end at a partner not found.
     """
 
     cost: str
@@ -33,6 +34,9 @@ class Search:
     error_bound: float
     sufficient_degree: int | None = None
     least_odd_degree: int | None = None
+    n_targets: int | None = None
+    n_starts: int | None = None
+    miss_bound: float | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,7 @@ class InvariantBasis:
             BasisError: the last axes do not fit the basis.
 
         Example:
+            >>> import numpy as np
             >>> from invarion.invariants import published_basis
             >>> published_basis(max_rank=1, max_degree=2).evaluate(np.array([2.0, 0.0, 3.0, 4.0])).tolist()
             [2.0, 25.0]
@@ -147,7 +152,13 @@ class InvariantBasis:
         """Plain data for tables and for `invarion basis --json`."""
         proof = self.certificate
         members = [
-            {"name": c.name(self.ranks), "einsum": c.einsum(self.ranks), "degree": c.degree, "parity": c.parity, "cost": k}
+            {
+                "name": c.name(self.ranks),
+                "einsum": c.einsum(self.ranks),
+                "degree": c.degree,
+                "parity": c.parity,
+                "cost": k,
+            }
             for c, k in zip(self.invariants, self.costs, strict=True)
         ]
         search = {} if self.search is None else {"search": vars(self.search)}
@@ -198,7 +209,9 @@ class InvariantBasis:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, BasisError):
                 raise
-            raise BasisError(f"this is not the JSON of an invariant basis ({error}); write it with to_json()") from error
+            raise BasisError(
+                f"this is not the JSON of an invariant basis ({error}); write it with to_json()"
+            ) from error
 
 
 def _from_data(data: Mapping[str, Any]) -> InvariantBasis:

@@ -43,7 +43,9 @@ def automorphisms(colours: Sequence[int], matrix: Matrix) -> list[tuple[int, ...
     classes = _refine(_dense(colours), matrix)
     found: list[tuple[int, ...]] = [()]
     for vertex in range(len(classes)):
-        found = [(*image, w) for image in found for w in range(len(classes)) if _extends(image, w, vertex, classes, matrix)]
+        found = [
+            (*image, w) for image in found for w in range(len(classes)) if _extends(image, w, vertex, classes, matrix)
+        ]
     return found
 
 

@@ -71,7 +71,7 @@ class Certificate:
         claims: each claim and what it rests on.
 
     References:
-        Langbein and Hagen, On generalizations of the Jacobian test (2009); Jacobi's criterion for functional independence.
+        Jacobi's criterion of functional independence; Langbein and Hagen (2009) for its use in pattern recognition.
     """
 
     ranks: tuple[int, ...]
@@ -267,10 +267,16 @@ def _claims(
     k, r = whole.rank, whole.orbit_dimension
     closed = k + r == dimension
     claims = {
-        "independence": f"{k} independent: a {k} x {k} minor of the Jacobian is non-zero modulo the prime at the integer "
-        "point, hence over the rationals (proof)",
+        "independence": f"{k} independent: a {k} x {k} minor of the Jacobian is non-zero modulo the prime at the "
+        "integer point, hence over the rationals (proof)",
         "orbit_dimension": f"at least {r}: a minor of the rotation tangents is non-zero (proof); at most {r}: "
-        + ("the count below closes (proof)" if closed else "SO(3) has 3 dimensions (proof)" if r == 3 else "random point"),
+        + (
+            "the count below closes (proof)"
+            if closed
+            else "SO(3) has 3 dimensions (proof)"
+            if r == 3
+            else "random point"
+        ),
         "completeness": f"{k} + {r} = {dimension}: every other invariant is algebraic over these (proof)"
         if closed
         else f"not complete: {k} + {r} < {dimension}; that no more than {k} are independent rests on the random point",

@@ -74,8 +74,8 @@ def conditioned_basis(
     r"""An independent set, as large as it can be, that resolves given environments well.
 
     Members are added one by one: each time the contraction whose standardised gradient adds most to
-    $\sum_s \log\det J_s J_s^T$ over the environments s (a greedy D-optimal design). With `criterion='singular'`, members
-    are then exchanged as long as the mean logarithm of the smallest singular value grows.
+    $\sum_s \log\det J_s J_s^T$ over the environments s (a greedy D-optimal design). With `criterion='singular'`,
+    members are then exchanged as long as the mean logarithm of the smallest singular value grows.
 
     Args:
         tensors: (n, M) or (n, N, M) packed components of real environments.
@@ -188,7 +188,7 @@ def _score(rows: np.ndarray) -> float:
 
 
 def _proposals(chosen: list[int], gradients: np.ndarray) -> list[list[int]]:
-    """Swaps worth trying: members that take part in the weakest combinations, candidates along the weakest directions."""
+    """Swaps worth trying: members of the weakest combinations against candidates along the weakest directions."""
     rows = gradients[:, chosen]
     left, _, right = np.linalg.svd(rows, full_matrices=False)
     blame = (left[:, :, -1] ** 2).sum(0)

@@ -88,7 +88,9 @@ class Contraction:
         for v in self.epsilon or ():
             ends[v] += 1
         if not self.vertices or not all(0 <= slot < len(ranks) for slot in self.vertices):
-            raise BasisError(f"vertices {self.vertices} must name one of {len(ranks)} tensors each, and there must be some")
+            raise BasisError(
+                f"vertices {self.vertices} must name one of {len(ranks)} tensors each, and there must be some"
+            )
         wanted = [ranks[slot] for slot in self.vertices]
         if ends != wanted:
             raise BasisError(f"the vertices have {ends} edge ends, but their tensors have ranks {wanted}")

@@ -33,9 +33,7 @@ def enumerate_contractions(
             yield from _of_tensors(slots, ranks, parity == "odd")
 
 
-def candidates(
-    ranks: Sequence[int], degree: int, parity: str = "even", all_tensors: bool = False
-) -> list[Contraction]:
+def candidates(ranks: Sequence[int], degree: int, parity: str = "even", all_tensors: bool = False) -> list[Contraction]:
     """Contractions of one degree as `enumerate_contractions` gives them, after a look at how many there will be.
 
     Raises:
@@ -53,8 +51,8 @@ def check_number(ranks: Sequence[int], degrees: Iterable[int], parity: str = "ev
         expected += estimated_candidates(ranks, degree, parity == "odd", enough=MOST_CANDIDATES)
     if expected > MOST_CANDIDATES:
         raise BasisError(
-            f"more than {MOST_CANDIDATES:,} contractions of degree up to {max(degrees)} exist for {len(ranks)} tensors of rank <= "
-            f"{max(ranks)}; lower max_degree, max_rank or channels"
+            f"more than {MOST_CANDIDATES:,} contractions of degree up to {max(degrees)} exist for {len(ranks)} tensors "
+            f"of rank <= {max(ranks)} by estimate; lower max_degree, max_rank or channels"
         )
 
 
@@ -150,7 +148,7 @@ def _connect(state: State, vertex: int, others: Sequence[int], shares: Sequence[
 
 
 def _can_finish(state: State) -> bool:
-    """Whether the free ends can be paired without loops, and no component is closed while vertices outside it remain."""
+    """Whether the free ends can be paired without loops, and no component is closed while others are not."""
     left, matrix = state
     if 2 * max(left) > sum(left):
         return False

@@ -24,10 +24,13 @@ _SAFE_INNER = 1 << (53 - 28 - _LIMB)
 class Field(Protocol):
     """What evaluating a contraction needs of its numbers."""
 
-    dtype: type
+    @property
+    def dtype(self) -> type:
+        """Type of the numbers."""
+        ...
 
     def table(self, rank: int, bundles: tuple[int, ...], lowered: tuple[bool, ...]) -> np.ndarray:
-        """(2l+1, 2k1+1, ..., 2kr+1): coordinates of a tensor to its split components, lowered indices times the metric."""
+        """(2l+1, 2k1+1, ..., 2kr+1): coordinates of a tensor to its split components, some indices lowered."""
         ...
 
     def einsum(self, spec: str, left: np.ndarray, right: np.ndarray) -> np.ndarray:

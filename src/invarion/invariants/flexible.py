@@ -32,8 +32,8 @@ def flexible_basis(
     """The cheapest set of invariants that is complete on every stratum: generic points and any tensors vanishing.
 
     Strata are completed from small to large with contractions of all their tensors, cheapest first. A smaller stratum's
-    span is fixed by then, so the total cost is least. What a pair of tensors needs beyond their pure invariants ties the
-    two together, and where that suffices for all larger strata this is the all-pairs set of the second paper.
+    span is fixed by then, so the total cost is least. What a pair of tensors needs beyond their pure invariants ties
+    the two together, and where that suffices for all larger strata this is the all-pairs set of the second paper.
 
     Args:
         max_rank: L; one tensor of each rank 0..L in every channel.
@@ -50,7 +50,8 @@ def flexible_basis(
         The basis with a certificate for every stratum; not independent, since strata need more than generic points do.
 
     Raises:
-        BasisError: max_degree is too low; the message names what suffices. More than 12 tensors, or half a million candidates.
+        BasisError: max_degree is too low (the message names what suffices), or there are more than 12 tensors or half a
+            million candidates.
 
     References:
         Bujack, Shinkle, Allen, Suk, Lubbers, arXiv:2503.21939.
@@ -165,7 +166,7 @@ def _within(basis: InvariantBasis, max_degree: int | None) -> InvariantBasis:
     """A stored basis, if the degree allowed is high enough for it."""
     if max_degree is not None and max_degree < basis.max_degree:
         raise BasisError(
-            f"max_degree is {max_degree}, but a flexible set of ranks <= {basis.max_rank} needs degree {basis.max_degree}; "
-            f"set max_degree to {basis.max_degree} or more, or leave it out"
+            f"max_degree is {max_degree}, but a flexible set of ranks <= {basis.max_rank} needs degree "
+            f"{basis.max_degree}; set max_degree to {basis.max_degree} or more, or leave it out"
         )
     return basis

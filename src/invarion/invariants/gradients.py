@@ -89,7 +89,7 @@ def _collect(result: np.ndarray, key: tuple, entries: list[tuple[int, np.ndarray
     flat = splits.field.matmul(stacked.reshape(-1, prod(table.shape[1:])), table.reshape(len(table), -1).T)
     rows = np.array([row for row, _ in entries])
     part = flat.reshape(len(rows), len(result), -1).transpose(1, 0, 2)
-    np.add.at(result[:, :, splits.slices[slot]], (slice(None), rows), part)
+    np.add.at(result[:, :, splits.slices[slot]], (slice(None), rows), part)  # type: ignore[arg-type]
 
 
 class _Splits:
@@ -176,7 +176,7 @@ def _products(letters: list[str], sizes: dict[str, int]) -> Iterator[Step]:
     """Merge operands pair by pair until one is left."""
     operands, numbers = dict(enumerate(letters)), count(len(letters))
     while len(operands) > 1:
-        left, right = min(combinations(operands, 2), key=lambda pair: _cost(*(operands[i] for i in pair), sizes))
+        left, right = min(combinations(operands, 2), key=lambda ij: _cost(operands[ij[0]], operands[ij[1]], sizes))
         a, b = operands.pop(left), operands.pop(right)
         result = "".join(c for c in a + b if (c in a) != (c in b))
         operands[next(numbers)] = result

@@ -1,7 +1,6 @@
 """Greedy selection of independent contractions at random points modulo large primes."""
 
 from collections.abc import Callable, Sequence
-
 from copy import deepcopy
 
 import numpy as np

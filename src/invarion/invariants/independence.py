@@ -15,7 +15,7 @@ _BLOCK = 192
 class RowSpace:
     """The span of the rows kept so far, in reduced echelon form modulo a prime; rows are offered in order of cost.
 
-    Functional independence is a matroid, so keeping each row that enlarges the span gives a basis of least additive cost.
+    Functional independence is a matroid: keeping each row that enlarges the span gives a basis of least additive cost.
     """
 
     def __init__(self, width: int, field: PrimeField) -> None:

@@ -49,6 +49,8 @@ class Journal:
         except (ValueError, KeyError, TypeError) as error:
             raise BasisError(f"{path} is not the journal of a search ({error}); name another file") from error
         if found != request:
-            raise BasisError(f"{path} belongs to another search ({found}); name another file, or ask for the same again")
+            raise BasisError(
+                f"{path} belongs to another search ({found}); name another file, or ask for the same again"
+            )
         if whole != text:
             path.write_text(whole, "utf-8")

@@ -57,7 +57,9 @@ def odd_members(ranks: Sequence[int], max_degree: int | None, price: Price) -> t
     for contraction in by_cost(pool, price):
         if not contraction.flips_sign() and not _vanishes(contraction, ranks):
             return (contraction,)
-    raise BasisError(f"no odd contraction of degree {least} was found, though characters say there is one; please report")
+    raise BasisError(
+        f"no odd contraction of degree {least} was found, though characters say there is one; please report"
+    )
 
 
 def _vanishes(contraction: Contraction, ranks: Sequence[int]) -> bool:

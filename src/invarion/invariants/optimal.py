@@ -96,4 +96,6 @@ def assemble(
     """A basis of these members with its certificate; `max_degree` is raised to the largest degree among them."""
     costs = tuple(float(price(c)) for c in members)
     degree = max(max_degree, *(c.degree for c in members)) if members else max_degree
-    return InvariantBasis(ranks, channels, kind, parity, degree, members, costs, certify(ranks, members, strata), search)
+    return InvariantBasis(
+        ranks, channels, kind, parity, degree, members, costs, certify(ranks, members, strata), search
+    )

@@ -127,8 +127,8 @@ def _integer_table(
         if low:
             shape = [-1 if a == axis else 1 for a in range(table.ndim)]
             table = table * np.array(squared_norms(part), dtype=object).reshape(shape)
-    entries = [(tuple(int(i) for i in where), table[tuple(where)]) for where in np.argwhere(table != 0)]
-    denominator = lcm(*(Fraction(v).denominator for _, v in entries))
+    entries = [(where, Fraction(value)) for where, value in np.ndenumerate(table) if value != 0]
+    denominator = lcm(*(v.denominator for _, v in entries))
     return Fraction(1, denominator), tuple((where, int(v * denominator)) for where, v in entries)
 
 

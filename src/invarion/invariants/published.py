@@ -54,8 +54,8 @@ def published_basis(max_rank: int, max_degree: int = _MAX_DEGREE) -> InvariantBa
     check_degree(max_degree)
     if max_rank > _MAX_RANK or max_degree > _MAX_DEGREE:
         raise BasisError(
-            f"max_rank is {max_rank} and max_degree {max_degree}, but the published table holds ranks up to {_MAX_RANK} "
-            f"and degrees up to {_MAX_DEGREE}; use optimal_basis(max_rank={max_rank}, max_degree={max_degree})"
+            f"max_rank is {max_rank} and max_degree {max_degree}, but the published table holds ranks up to "
+            f"{_MAX_RANK} and degrees up to {_MAX_DEGREE}; use optimal_basis({max_rank}, {max_degree}) instead"
         )
     members = tuple(c for c in HIP_HOP_NN if c.degree <= max_degree and max(c.vertices) <= max_rank)
     price = cost_function("degree", ranks)[1]

@@ -21,7 +21,9 @@ def tensor_ranks(max_rank: int | None, channels: int, ranks: Sequence[int] | Non
         ((0, 1, 0, 1), (1, 3, 3))
     """
     if (max_rank is None) == (ranks is None):
-        raise BasisError("give either max_rank (one tensor of each rank 0..max_rank) or ranks (any list of tensors), not both")
+        raise BasisError(
+            "give either max_rank (one tensor of each rank 0..max_rank) or ranks (any list of tensors), not both"
+        )
     _whole("channels", channels, 1)
     if ranks is None:
         return tuple(range(_whole("max_rank", max_rank, 0) + 1)) * channels

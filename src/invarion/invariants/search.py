@@ -7,10 +7,10 @@ from itertools import count
 from invarion.exceptions import BasisError
 from invarion.invariants.contractions import Contraction
 from invarion.invariants.costs import Price, by_cost
+from invarion.invariants.counting import estimated_candidates
 from invarion.invariants.enumeration import candidates, check_number
 from invarion.invariants.greedy import Greedy
 from invarion.invariants.journal import Journal
-from invarion.invariants.counting import estimated_candidates
 
 _LOOKAHEAD = 20_000
 """Candidates of one degree: beyond, the degree that would suffice is not searched for."""
@@ -78,7 +78,9 @@ class Offers:
             if greedy.complete:
                 return degree - 1
             stage = f"{self.label} degree {degree}".strip()
-            self._offer_stage(greedy, stage, lambda degree=degree: greedy.offer(self.of_degree(greedy, degree), tell=self.tell))
+            self._offer_stage(
+                greedy, stage, lambda degree=degree: greedy.offer(self.of_degree(greedy, degree), tell=self.tell)
+            )
         return max_degree or 0
 
     def _offer_stage(self, greedy: Greedy, stage: str, work: Callable[[], list[Contraction]]) -> None:
@@ -99,8 +101,8 @@ class Offers:
             kept = greedy.offer([c for c in pool if c.degree == degree], limit=least[degree])
             if len(kept) < least[degree]:
                 raise BasisError(
-                    f"min_per_degree asks for {least[degree]} independent members of degree {degree}, but only {len(kept)} "
-                    "are independent of the reserved members of higher degree; ask for fewer"
+                    f"min_per_degree asks for {least[degree]} independent members of degree {degree}, but only "
+                    f"{len(kept)} are independent of the reserved members of higher degree; ask for fewer"
                 )
         greedy.offer(pool, tell=self.tell)
         return greedy.kept[start:]

@@ -26,14 +26,14 @@ def strata_of(ranks: Sequence[int]) -> list[tuple[int, ...]]:
     scalars = [slot for slot, rank in enumerate(ranks) if rank == 0]
     others = [slot for slot, rank in enumerate(ranks) if rank > 0]
     if len(others) > MOST_TENSORS:
-        raise BasisError(f"{len(others)} tensors have 2^{len(others)} strata; at most {MOST_TENSORS} tensors are listed")
+        raise BasisError(
+            f"{len(others)} tensors have 2^{len(others)} strata; at most {MOST_TENSORS} tensors are listed"
+        )
     sets = [chosen for size in range(1, len(others) + 1) for chosen in combinations(others, size)]
     return [tuple(sorted((*scalars, *chosen))) for chosen in sets]
 
 
-def rank_on_strata(
-    ranks: Sequence[int], invariants: Sequence[Contraction]
-) -> list[tuple[tuple[int, ...], int, int]]:
+def rank_on_strata(ranks: Sequence[int], invariants: Sequence[Contraction]) -> list[tuple[tuple[int, ...], int, int]]:
     """(ranks of the non-zero tensors, needed, have) on every stratum; see `InvariantBasis.strata`."""
     sets = strata_of(ranks)
     proofs = {proof.slots: proof for proof in certify(ranks, invariants, sets).strata}
