@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 COINCIDENT = 1e-3
 """Angstrom; two atoms closer than this are taken for a mistake in the file, not for physics."""
 
+ORIGIN = "origin"
+"""Key of `atoms.info` under which reading notes file and frame of a structure."""
+
+
+def place(atoms: "Atoms", index: int) -> str:
+    """How a message names a structure: file and frame where reading noted them, else its place in the list.
+
+    Args:
+        atoms: the structure.
+        index: its place in the list it came in.
+    """
+    return str(atoms.info.get(ORIGIN, f"structure {index}"))
+
 
 def graph(
     atoms: "Atoms | Sequence[Atoms]",
@@ -108,7 +121,7 @@ class PairList(NamedTuple):
         vectors = positions.index_select(0, self.neighbors) - positions.index_select(0, self.centers) + self.offsets
         kept = ((vectors * vectors).sum(1) < self.cutoff**2).nonzero().squeeze(1)
         centers, neighbors, vectors = (t.index_select(0, kept) for t in (self.centers, self.neighbors, vectors))
-        _refuse_coincident(vectors, centers, neighbors, "structure 0")
+        _refuse_coincident(vectors, centers, neighbors, place(atoms, 0))
         return _assemble(atoms, vectors, centers, neighbors).to(dtype).to(device)
 
 
@@ -130,7 +143,7 @@ def pair_list(atoms: "Atoms", cutoff: float, skin: float = 1.0) -> PairList:
     >>> found.covers(atoms), found.graph(atoms).vectors[0].tolist()
     (True, [0.0, 0.0, 0.9])
     """
-    check_geometry(atoms, "structure 0")
+    check_geometry(atoms, place(atoms, 0))
     centers, neighbors, shifts = pairs(atoms, cutoff + skin)
     offsets = _lattice_sum(shifts, torch.from_numpy(_box(atoms)))
     copies = (atoms.positions.copy(), atoms.cell.array.copy(), atoms.pbc.copy(), atoms.numbers.copy())
@@ -211,7 +224,7 @@ def volume(atoms: "Atoms") -> float:
 
 def _single(atoms: "Atoms", cutoff: float, where: int) -> Graph:
     """The graph of one structure in float64; `where` is its place in the list, for messages."""
-    name = f"structure {where}"
+    name = place(atoms, where)
     check_geometry(atoms, name)
     centers, neighbors, shifts = pairs(atoms, cutoff)
     positions = torch.from_numpy(np.ascontiguousarray(atoms.positions, dtype=np.float64))

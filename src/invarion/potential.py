@@ -10,6 +10,7 @@ from invarion.data.statistics import energy_scale, reference_energies
 from invarion.exceptions import DataError
 from invarion.graphs import Graph, concatenate
 from invarion.neighbors import graph as build_graph
+from invarion.neighbors import place
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -23,7 +24,8 @@ class Prediction(NamedTuple):
     Attributes:
         energy: (S,) float64, eV, reference energies included.
         forces: (N, 3), eV/Angstrom; None where they were not asked for.
-        stress: (S, 3, 3), eV/Angstrom^3, +(1/V) dE/dstrain; NaN without a three-dimensional cell; None if not asked for.
+        stress: (S, 3, 3), eV/Angstrom^3, +(1/V) dE/dstrain; NaN without a three-dimensional cell; None if not
+            asked for.
         energies: (N,) float64, eV, each atom's share; they sum to `energy`.
         terms: (N, T) float64, eV, the share of every hierarchical block (the reference energy is in the first); they
             sum to `energies`.
@@ -228,7 +230,7 @@ class Potential(nn.Module):
     def _refuse_unknown(self, structure: "Atoms", where: int) -> None:
         unknown = set(structure.numbers.tolist()) - set(self.species)
         if unknown:
-            raise DataError(f"structure {where}: {_unknown(torch.tensor(sorted(unknown)), self.species)}")
+            raise DataError(f"{place(structure, where)}: {_unknown(torch.tensor(sorted(unknown)), self.species)}")
 
     def _with_references(self, network_terms: Tensor, index: Tensor) -> Tensor:
         terms = network_terms.double() * self.scale

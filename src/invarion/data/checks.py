@@ -1,4 +1,4 @@
-"""Checks of a structure before anything is made of it, and how messages name it."""
+"""Checks of a structure before anything is made of it."""
 
 import numpy as np
 from ase import Atoms
@@ -7,19 +7,6 @@ from scipy.spatial import KDTree
 
 from invarion.exceptions import DataError
 from invarion.neighbors import COINCIDENT, check_geometry
-
-ORIGIN = "origin"
-"""Key of `atoms.info` under which `read` notes file and frame of a structure."""
-
-
-def place(atoms: Atoms, index: int) -> str:
-    """How a message names a structure: file and frame where `read` noted them, else its place in the list.
-
-    Args:
-        atoms: the structure.
-        index: its place in the list it came in.
-    """
-    return str(atoms.info.get(ORIGIN, f"structure {index}"))
 
 
 def check_structure(atoms: Atoms, where: str) -> None:

@@ -8,11 +8,11 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
-from invarion.data.checks import check_structure, place
+from invarion.data.checks import check_structure
 from invarion.data.labels import StructureLabels, structure_labels
 from invarion.exceptions import DataError
 from invarion.graphs import Graph, concatenate
-from invarion.neighbors import graph
+from invarion.neighbors import graph, place
 
 
 class Labels(NamedTuple):

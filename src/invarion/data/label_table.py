@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 
-from invarion.data.checks import place
 from invarion.data.labels import TARGETS, Keys, Search, StructureLabels, Target, search_for, structure_labels
 from invarion.exceptions import DataError
+from invarion.neighbors import place
 
 if TYPE_CHECKING:
     from rich.table import Table

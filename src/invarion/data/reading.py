@@ -7,13 +7,14 @@ from typing import NamedTuple
 from ase import Atoms
 from ase.utils import string2index
 
-from invarion.data.checks import ORIGIN, check_structure
+from invarion.data.checks import check_structure
 from invarion.data.files import File, Paths, expand, frames
 from invarion.data.label_table import LabelTable, tabulate
 from invarion.data.labels import Keys, Search, StructureLabels, search_for, structure_labels
 from invarion.data.normalised import normalise
 from invarion.data.npz import read_npz
 from invarion.exceptions import DataError
+from invarion.neighbors import ORIGIN
 from invarion.units import factor
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from ase import Atoms
 
-from invarion.data.checks import place
 from invarion.exceptions import DataError
+from invarion.neighbors import place
 
 _PARTS = MappingProxyType(
     {

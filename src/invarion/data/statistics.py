@@ -10,10 +10,10 @@ from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
-from invarion.data.checks import place
 from invarion.data.labels import structure_labels
 from invarion.exceptions import DataError
 from invarion.graphs import Graph
+from invarion.neighbors import place
 
 Method = str | Mapping[str, float] | Mapping[int, float]
 """How reference energies are found: "least_squares", "isolated", "zero", or element -> eV."""

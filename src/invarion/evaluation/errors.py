@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from invarion.data.checks import ORIGIN, place
 from invarion.data.labels import structure_labels
 from invarion.exceptions import DataError
+from invarion.neighbors import ORIGIN, place
 from invarion.potential import Potential
 
 if TYPE_CHECKING:

@@ -68,7 +68,7 @@ class HipConfig(BaseModel):
         """Features after each interaction."""
         if isinstance(self.n_features, tuple):
             return self.n_features
-        return (self.n_features,) * (self.n_interactions or 1)
+        return (self.n_features,) * (self.n_interactions or 2)
 
     @property
     def outer(self) -> float:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from invarion.data.checks import check_structure, coincident, place
+from invarion.data.checks import check_structure, coincident
 from invarion.exceptions import DataError
+from invarion.neighbors import place
 
 LEFT_HANDED = np.array([[0, 3, 0], [3, 0, 0], [0, 0, 3.0]])
 
