@@ -63,10 +63,24 @@ def flexible_basis(
     slots = tensor_ranks(max_rank, channels, ranks)
     check_degree(max_degree)
     check_parity(parity)
-    name, price = cost_function(cost, slots)
-    stored = stored_basis("flexible", slots) if name == "degree" and seed == 0 else None
-    if stored is not None and parity == "even" and channels == 1:
+    stored = stored_basis("flexible", slots) if (parity, cost, seed) == ("even", "degree", 0) else None
+    if stored is not None:
         return _within(stored, max_degree)
+    return find_flexible(slots, max_degree, channels, parity, cost, seed, progress, resume)
+
+
+def find_flexible(
+    slots: tuple[int, ...],
+    max_degree: int | None = None,
+    channels: int = 1,
+    parity: str = "even",
+    cost: Cost = "degree",
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+    resume: str | PathLike | None = None,
+) -> InvariantBasis:
+    """`flexible_basis` by search, whether or not a table is shipped; `slots` is the rank of every tensor."""
+    name, price = cost_function(cost, slots)
     journal = Journal(resume, f"flexible {slots} degree {max_degree} cost {name} seed {seed}")
     members, search = complete_strata(slots, strata_of(slots), (name, price), max_degree, seed, progress, journal)
     odd = odd_members(slots, max_degree, price) if parity == "both" else ()
