@@ -144,3 +144,22 @@ def test_isolated_atom_and_negative_skin():
     np.testing.assert_array_equal(atoms.get_forces(), np.zeros((1, 3)))
     with pytest.raises(DataError, match="skin is -1"):
         inv.Calculator(make_potential(), skin=-1.0)
+
+
+def test_results_are_kept_until_something_changes():
+    atoms = crystal()
+    calculator = inv.Calculator(make_potential())
+    atoms.calc = calculator
+    atoms.get_forces()
+    for change, name in (
+        (lambda: atoms.positions.__setitem__((0, 0), atoms.positions[0, 0] + 1e-12), "positions"),
+        (lambda: atoms.numbers.__setitem__(0, 8), "numbers"),
+        (lambda: atoms.set_cell(atoms.cell.array * 1.01), "cell"),
+        (lambda: atoms.set_pbc([True, True, False]), "pbc"),
+    ):
+        assert not calculator.calculation_required(atoms, ["forces"])
+        change()
+        assert calculator.check_state(atoms) == [name]
+        atoms.get_forces()
+    atoms.set_initial_charges([1.0] * len(atoms))
+    assert not calculator.calculation_required(atoms, ["forces"])

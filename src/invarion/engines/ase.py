@@ -90,6 +90,24 @@ class Calculator(AseCalculator):
         prediction = self.potential(self._graph(structure), forces=True, stress=solid)
         self.results = _results(prediction, solid)
 
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What differs from the structure of the last results; exact, and faster than ASE's own on small systems.
+
+        Args:
+            atoms: a structure.
+            tol: not used; any change counts.
+        """
+        last = self.atoms
+        if last is None:
+            return list(all_changes)
+        pairs = {
+            "positions": (last.positions, atoms.positions),
+            "numbers": (last.numbers, atoms.numbers),
+            "cell": (last.cell.array, atoms.cell.array),
+            "pbc": (last.pbc, atoms.pbc),
+        }
+        return [name for name, (one, other) in pairs.items() if not np.array_equal(one, other)]
+
     def _graph(self, atoms: Atoms) -> Graph:
         if self._pairs is None or not self._pairs.covers(atoms):
             self._pairs = pair_list(atoms, self.potential.cutoff, self.skin)
