@@ -42,7 +42,7 @@ class Alignment:
         """
         turns = infinitesimal_rotations(ranks)
         vectors = Rotation.random(_ROTATIONS, rng=np.random.default_rng(seed)).as_rotvec()
-        grid = expm(np.einsum("ka,amn->kmn", vectors, turns))
+        grid = np.asarray(expm(np.einsum("ka,amn->kmn", vectors, turns)), dtype=np.float64)
         parity = np.concatenate([np.full(2 * rank + 1, (-1.0) ** rank) for rank in ranks])
         return cls(turns, np.concatenate([grid, grid * parity]) if reflections else grid)
 
@@ -87,7 +87,7 @@ def infinitesimal_rotations(ranks: Sequence[int]) -> Floats:
         lengths = 1 / inverse_lengths(rank)
         exact = np.array([[[float(x) for x in row] for row in matrix] for matrix in generators(rank)])
         blocks.append(exact * lengths[:, None] / lengths)
-    return np.stack([block_diag(*(block[axis] for block in blocks)) for axis in range(3)])
+    return np.array([block_diag(*(block[axis] for block in blocks)) for axis in range(3)])
 
 
 def _rotate(images: Floats, turns: Floats) -> Floats:

@@ -99,6 +99,24 @@ class InvariantBasis:
         """Whether as many members are independent as can be: rank = dimension - orbit dimension."""
         return self.certificate.complete
 
+    @property
+    def message(self) -> str:
+        """What is missing and what to do about it; empty when nothing is."""
+        proof, search = self.certificate, self.search
+        lines = []
+        if not proof.complete:
+            enough = search.sufficient_degree if search else None
+            advice = f"max_degree={enough} suffices" if enough else "raise max_degree"
+            lines.append(
+                f"not complete: {proof.rank} of {proof.dimension - proof.orbit_dimension} independent; {advice}"
+            )
+        if self.parity == "both" and not self.n_odd:
+            least = search.least_odd_degree if search else None
+            lines.append(
+                f"no invariant tells mirror images apart; {f'the least degree of one is {least}' if least else ''}"
+            )
+        return "\n".join(lines)
+
     def evaluate(self, tensors: Any) -> Any:
         """Values of the invariants.
 
@@ -175,6 +193,7 @@ class InvariantBasis:
             "rank": proof.rank,
             "independent": proof.independent,
             "complete": proof.complete,
+            "message": self.message,
             "ranks": list(self.ranks),
             "certificate": proof.to_dict(),
             "invariants": members,

@@ -57,9 +57,10 @@ class Ambiguity:
 def ambiguity(basis: InvariantBasis, n_targets: int = 10, n_starts: int = 100, seed: int = 0) -> Ambiguity:
     r"""Searches for environments that share all values of a basis and are not rotations of each other.
 
-    For random targets y, solves I(x) = I(y) for an independent part of the basis from random starts (Levenberg-Marquardt
-    with exact Jacobians), keeps the solutions at which all of the basis agrees, and sorts them into orbits by aligning
-    them directly, over rotations and reflections, or over rotations alone where the basis tells mirror images apart.
+    For random targets y, solves I(x) = I(y) for an independent part of the basis from random starts (Levenberg and
+    Marquardt's method with exact Jacobians), keeps the solutions at which all of the basis agrees, and sorts them into
+    orbits by aligning them directly: over rotations and reflections, or over rotations alone where the basis tells
+    mirror images apart.
 
     Args:
         basis: an algebraically complete basis: otherwise whole families of environments share all values.
@@ -83,7 +84,8 @@ def ambiguity(basis: InvariantBasis, n_targets: int = 10, n_starts: int = 100, s
         >>> ambiguity(optimal_basis(max_rank=2), n_targets=2, n_starts=20).counts
         (1, 1)
     """
-    _check(basis, n_targets, n_starts)
+    check_numbers(n_targets, n_starts)
+    _check_complete(basis)
     search = PartnerSearch.of(basis)
     rng = np.random.default_rng(seed)
     targets = rng.standard_normal((n_targets, basis.dimension))
@@ -186,13 +188,17 @@ def _chao(hits: Sequence[int]) -> float:
     return len(hits) + once * (once - 1) / (2 * (twice + 1))
 
 
-def _check(basis: InvariantBasis, n_targets: int, n_starts: int) -> None:
+def check_numbers(n_targets: int, n_starts: int) -> None:
+    """Raises BasisError unless both are positive."""
+    for name, number in (("n_targets", n_targets), ("n_starts", n_starts)):
+        if number < 1:
+            raise BasisError(f"{name} is {number}; it must be 1 or larger")
+
+
+def _check_complete(basis: InvariantBasis) -> None:
     if not basis.complete:
         have, need = basis.certificate.rank, basis.certificate.dimension - basis.certificate.orbit_dimension
         raise BasisError(
             f"the basis has {have} independent invariants of {need} that there can be, so infinitely many environments "
             "share its values; complete it first (a larger max_degree)"
         )
-    for name, number in (("n_targets", n_targets), ("n_starts", n_starts)):
-        if number < 1:
-            raise BasisError(f"{name} is {number}; it must be 1 or larger")

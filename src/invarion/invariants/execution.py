@@ -14,7 +14,7 @@ _CACHE = 1 << 19  # numbers held at once: what a core's caches hold
 _SHORTEST = 1024  # rows shorter than this spend their time in calls
 
 
-def evaluate(plan: Plan, tensors: NDArray[np.floating]) -> NDArray[np.floating]:
+def evaluate(plan: Plan, tensors: NDArray[Any]) -> NDArray[Any]:
     """Invariants of many environments.
 
     Args:
@@ -30,7 +30,7 @@ def evaluate(plan: Plan, tensors: NDArray[np.floating]) -> NDArray[np.floating]:
     return run(plan.values, (_checked(plan, tensors),))
 
 
-def pull_back(plan: Plan, tensors: NDArray[np.floating], cotangents: NDArray[np.floating]) -> NDArray[np.floating]:
+def pull_back(plan: Plan, tensors: NDArray[Any], cotangents: NDArray[Any]) -> NDArray[Any]:
     """Derivative of sum_b g_b I_b with respect to the tensors.
 
     Args:
@@ -44,7 +44,7 @@ def pull_back(plan: Plan, tensors: NDArray[np.floating], cotangents: NDArray[np.
     return run(plan.gradient, (_checked(plan, tensors), cotangents))
 
 
-def jacobian(plan: Plan, tensors: NDArray[np.floating]) -> NDArray[np.floating]:
+def jacobian(plan: Plan, tensors: NDArray[Any]) -> NDArray[Any]:
     """Derivatives of every invariant with respect to every component, exact to rounding.
 
     Args:
@@ -60,7 +60,7 @@ def jacobian(plan: Plan, tensors: NDArray[np.floating]) -> NDArray[np.floating]:
     return run(plan.gradient, (np.broadcast_to(tensors[..., None, :], (*shape, plan.n_inputs)), seeds))
 
 
-def run(program: Program, inputs: tuple[NDArray[np.floating], ...]) -> NDArray[np.floating]:
+def run(program: Program, inputs: tuple[NDArray[Any], ...]) -> NDArray[Any]:
     """A program on arrays whose last axes, laid end to end, are its inputs.
 
     Args:
@@ -85,7 +85,7 @@ def blocks(length: int, program: Program) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, length, step))
 
 
-def _outputs(program: Program, rows: list[Any]) -> Iterator[NDArray[np.floating] | float]:
+def _outputs(program: Program, rows: list[Any]) -> Iterator[Any]:
     scratch = np.empty_like(rows[0])
     for row, ended in zip(program.rows, program.last_uses, strict=True):
         total: Any = None
@@ -105,7 +105,7 @@ def _room(total: NDArray | None, scratch: NDArray) -> NDArray | None:
     return None if total is None else scratch
 
 
-def _checked(plan: Plan, tensors: NDArray[np.floating]) -> NDArray[np.floating]:
+def _checked(plan: Plan, tensors: NDArray[Any]) -> NDArray[Any]:
     if tensors.ndim == 0 or tensors.shape[-1] != plan.n_inputs:
         wanted = f"ranks {plan.ranks} need (..., {plan.n_inputs})"
         raise BasisError(f"tensors have shape {tensors.shape}, but {wanted}: 2 rank + 1 components per rank")

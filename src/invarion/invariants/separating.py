@@ -1,0 +1,155 @@
+"""Separating bases: a complete basis, and the few invariants more that tell its look-alikes apart."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from invarion.exceptions import BasisError
+from invarion.invariants.basis import InvariantBasis
+from invarion.invariants.completeness import PartnerSearch, check_numbers, differences, miss_bound, typical_sizes
+from invarion.invariants.contractions import Contraction
+from invarion.invariants.costs import by_cost, cost_function
+from invarion.invariants.enumeration import candidates
+from invarion.invariants.evaluation import plan_of
+from invarion.invariants.optimal import assemble, optimal_basis
+
+Floats = NDArray[np.float64]
+Pair = tuple[Floats, Floats]
+
+_TOLD_APART = 1e-3  # relative difference at which an invariant counts as telling a pair apart
+_HIGHER = 2  # degrees above the complete basis' that are looked through before giving up
+
+
+def separating_basis(
+    max_rank: int | None = None,
+    max_degree: int | None = None,
+    *,
+    channels: int = 1,
+    ranks: Sequence[int] | None = None,
+    parity: str = "even",
+    n_targets: int = 10,
+    n_starts: int = 100,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> InvariantBasis:
+    """The optimal basis and the most telling further invariants, until no two environments are found that share all.
+
+    Partners of random environments are searched as in `ambiguity`. The contraction that tells most of the pairs found
+    apart is added (ties: the cheapest), then the next, until all are told apart; then fresh environments are tried,
+    until a whole round finds no partner. This is evidence, not proof: `search.n_targets`, `search.n_starts` and
+    `search.miss_bound` of the result say how much.
+
+    Args:
+        max_rank: L; one tensor of each rank 0..L in every channel.
+        max_degree: most tensors in one product; None for as many as needed.
+        channels: number of channels N.
+        ranks: any list of tensor ranks instead of max_rank.
+        parity: 'even', where mirror images count as the same, or 'both'.
+        n_targets: random environments per round.
+        n_starts: searches for partners of each.
+        seed: of environments and searches.
+        progress: called with a line of text after every round.
+
+    Returns:
+        The optimal basis' members and the added ones; not independent.
+
+    Raises:
+        BasisError: max_degree is too low for completeness or for telling apart what was found.
+
+    Example:
+        >>> basis = separating_basis(max_rank=2, n_targets=2, n_starts=10)
+        >>> len(basis), basis.search.n_targets
+        (6, 2)
+    """
+    check_numbers(n_targets, n_starts)
+    base = optimal_basis(max_rank, max_degree, channels=channels, ranks=ranks, parity=parity, seed=seed)
+    _refuse_incomplete(base)
+    pool = _Pool(base, max_degree)
+    search, rng = PartnerSearch.of(base), np.random.default_rng(seed)
+    members, pairs = base.invariants, []
+    while True:
+        found, hits = _look(search, n_targets, n_starts, rng)
+        if progress:
+            progress(f"{len(members)} invariants: {len(found)} partners of {n_targets} environments")
+        if not found:
+            break
+        pairs += found
+        members = pool.tell_apart(members, pairs)
+        every = plan_of(members, base.ranks)
+        search = replace(search, every=every, sizes=typical_sizes(every))
+    return _assembled(base, members, pool, (n_targets, n_starts, miss_bound(hits)))
+
+
+class _Pool:
+    """Candidates to add, of higher and higher degree as they are needed."""
+
+    def __init__(self, base: InvariantBasis, max_degree: int | None) -> None:
+        self.ranks = base.ranks
+        self.price = cost_function("degree", base.ranks)[1]
+        self.degree = max_degree or base.max_degree
+        self.top = max_degree or base.max_degree + _HIGHER
+        self.offered = self._to_degree(self.degree)
+
+    def _to_degree(self, degree: int) -> list[Contraction]:
+        return by_cost((c for d in range(1, degree + 1) for c in candidates(self.ranks, d)), self.price)
+
+    def tell_apart(self, members: tuple[Contraction, ...], pairs: Sequence[Pair]) -> tuple[Contraction, ...]:
+        """Members with candidates added until all pairs differ; the one that tells most pairs apart comes first."""
+        left = [pair for pair in pairs if not _told(self.ranks, members, [pair]).any()]
+        while left:
+            told = _told(self.ranks, tuple(self.offered), left)
+            best = int(told.sum(axis=0).argmax())  # the first of the largest: the cheapest
+            if told[:, best].any():
+                members = (*members, self.offered[best])
+                left = [pair for pair, known in zip(left, told[:, best], strict=True) if not known]
+            else:
+                self._widen(len(left))
+        return members
+
+    def _widen(self, n_left: int) -> None:
+        if self.degree >= self.top:
+            raise BasisError(
+                f"{n_left} pairs of environments share all invariants up to degree {self.degree}; set max_degree to "
+                f"{self.degree + 1} or more"
+            )
+        self.degree += 1
+        self.offered = self._to_degree(self.degree)
+
+
+def _look(search: PartnerSearch, n_targets: int, n_starts: int, rng: np.random.Generator) -> tuple[list[Pair], list]:
+    """Pairs of environments that share all values, and how often each orbit was found, for fresh targets."""
+    pairs, hits = [], []
+    for target in rng.standard_normal((n_targets, search.every.n_inputs)):
+        orbits, counts = search.orbits(target, rng.standard_normal((n_starts, len(target))))
+        pairs += [(target, partner) for partner in orbits[1:]]
+        hits.append(counts)
+    return pairs, hits
+
+
+def _told(ranks: tuple[int, ...], contractions: tuple[Contraction, ...], pairs: Sequence[Pair]) -> NDArray[np.bool_]:
+    """(pairs, contractions) whether each contraction tells each pair apart clearly."""
+    plan = plan_of(contractions, ranks)
+    sizes = typical_sizes(plan)
+    return np.array([differences(plan, sizes, partner[None], target)[0] for target, partner in pairs]) > _TOLD_APART
+
+
+def _assembled(
+    base: InvariantBasis, members: tuple[Contraction, ...], pool: _Pool, evidence: tuple[int, int, float]
+) -> InvariantBasis:
+    """The basis of all members, even ones first."""
+    n_targets, n_starts, bound = evidence
+    search = base.search and replace(base.search, n_targets=n_targets, n_starts=n_starts, miss_bound=bound)
+    ordered = (*(c for c in members if not c.epsilon), *(c for c in members if c.epsilon))
+    degree = max(base.max_degree, *(c.degree for c in ordered))
+    return assemble(base.ranks, base.channels, "separating", base.parity, degree, ordered, pool.price, search)
+
+
+def _refuse_incomplete(base: InvariantBasis) -> None:
+    if not base.complete:
+        needed = base.search.sufficient_degree if base.search else None
+        raise BasisError(
+            f"max_degree is {base.max_degree}, too low for a complete basis, which a separating one must be; "
+            f"{f'set max_degree to {needed} or more' if needed else 'raise it'}, or leave it out"
+        )
