@@ -96,15 +96,12 @@ class Certificate:
         Raises:
             CertificateError: some number or claim does not hold; the message names it.
         """
-        field = PrimeField(self.prime)
-        point = _read_point(self, field)
-        rows, tangents, odd = _measure(self.ranks, self.invariants, point, field)
-        for proof in self.strata:
-            _check_stratum(proof, self, rows, tangents, field)
-        _expect("odd_values", self.odd_values, odd)
-        if 0 in odd:
-            raise CertificateError("an odd invariant is zero at the certificate's point: its sign tells nothing")
-        _check_summary(self)
+        try:
+            _verify(self)
+        except CertificateError:
+            raise
+        except (ValueError, TypeError, LookupError, OverflowError) as error:
+            raise CertificateError(f"the certificate does not describe a set of invariants: {error}") from error
         return True
 
     def to_dict(self) -> dict[str, Any]:
@@ -157,7 +154,7 @@ def certify(
     proofs = tuple(_prove_stratum(s, ranks, invariants, rows, tangents, field) for s in sets)
     orbit, rank = proofs[0].orbit_dimension, proofs[0].rank
     complete, independent = rank + orbit == dimension, rank == len(rows)
-    claims = _claims(dimension, proofs[0], independent, odd)
+    claims = _claims(dimension, proofs, independent, odd)
     numbers = tuple(int(x) for x in point)
     return Certificate(
         tuple(ranks), tuple(invariants), field.prime, numbers, dimension, orbit, rank, independent, complete, proofs,
@@ -212,6 +209,19 @@ def _components(slots: Sequence[int], ranks: Sequence[int]) -> list[int]:
     return [m for s in slots for m in range(slices[s].start, slices[s].stop)]
 
 
+def _verify(certificate: Certificate) -> None:
+    """Everything from scratch; any exception means that something does not hold."""
+    field = PrimeField(certificate.prime)
+    point = _read_point(certificate, field)
+    rows, tangents, odd = _measure(certificate.ranks, certificate.invariants, point, field)
+    for proof in certificate.strata:
+        _check_stratum(proof, certificate, rows, tangents, field)
+    _expect("odd_values", certificate.odd_values, odd)
+    if 0 in odd:
+        raise CertificateError("an odd invariant is zero at the certificate's point: its sign tells nothing")
+    _check_summary(certificate)
+
+
 def _read_point(certificate: Certificate, field: PrimeField) -> np.ndarray:
     """The point as residues, of the right length."""
     for contraction in certificate.invariants:
@@ -251,7 +261,8 @@ def _check_summary(certificate: Certificate) -> None:
     _expect("independent", certificate.independent, independent)
     complete = whole.rank + whole.orbit_dimension == certificate.dimension
     _expect("complete", certificate.complete, complete)
-    _expect("claims", certificate.claims, _claims(certificate.dimension, whole, independent, certificate.odd_values))
+    claims = _claims(certificate.dimension, certificate.strata, independent, certificate.odd_values)
+    _expect("claims", certificate.claims, claims)
 
 
 def _expect(what: str, stored: Any, found: Any) -> None:
@@ -261,10 +272,10 @@ def _expect(what: str, stored: Any, found: Any) -> None:
 
 
 def _claims(
-    dimension: int, whole: StratumProof, independent: bool, odd: tuple[int, ...]
+    dimension: int, strata: tuple[StratumProof, ...], independent: bool, odd: tuple[int, ...]
 ) -> tuple[tuple[str, str], ...]:
     """Each claim and what it rests on."""
-    k, r = whole.rank, whole.orbit_dimension
+    k, r = strata[0].rank, strata[0].orbit_dimension
     closed = k + r == dimension
     claims = {
         "independence": f"{k} independent: a {k} x {k} minor of the Jacobian is non-zero modulo the prime at the "
@@ -285,6 +296,8 @@ def _claims(
         claims["dependence"] = "members beyond the rank depend on the others" + (
             ": no more can be independent (proof)" if closed else " at the random point"
         )
+    if len(strata) > 1:
+        claims["strata"] = f"{len(strata) - 1} smaller strata, each with minors of its own (proof)"
     if odd:
         claims["odd"] = f"{len(odd)} odd invariants are non-zero at the point, hence not identically zero (proof)"
     return tuple(claims.items())

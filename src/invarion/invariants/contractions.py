@@ -85,8 +85,12 @@ class Contraction:
                 raise BasisError(f"edge {(a, b, multiplicity)} is not (a, b, multiplicity) with a < b < {len(ends)}")
             ends[a] += multiplicity
             ends[b] += multiplicity
+        if self.epsilon and not (0 <= self.epsilon[0] < self.epsilon[1] < self.epsilon[2] < len(ends)):
+            raise BasisError(f"epsilon {self.epsilon} must name three vertices in ascending order")
         for v in self.epsilon or ():
             ends[v] += 1
+        if list(self.vertices) != sorted(self.vertices) or list(self.edges) != sorted(self.edges):
+            raise BasisError(f"vertices {self.vertices} and edges {self.edges} must be sorted; use canonical()")
         if not self.vertices or not all(0 <= slot < len(ranks) for slot in self.vertices):
             raise BasisError(
                 f"vertices {self.vertices} must name one of {len(ranks)} tensors each, and there must be some"

@@ -1,6 +1,7 @@
 """Flexible bases: complete on every stratum where some of the tensors vanish."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from os import PathLike
 
 from invarion.exceptions import BasisError
@@ -9,7 +10,7 @@ from invarion.invariants.contractions import Contraction
 from invarion.invariants.costs import Cost, Price, by_cost, cost_function
 from invarion.invariants.greedy import Greedy
 from invarion.invariants.journal import Journal
-from invarion.invariants.odd import odd_members
+from invarion.invariants.odd import least_odd_degree, odd_members
 from invarion.invariants.optimal import assemble
 from invarion.invariants.request import check_degree, check_parity, tensor_ranks
 from invarion.invariants.search import Offers
@@ -84,6 +85,8 @@ def find_flexible(
     journal = Journal(resume, f"flexible {slots} degree {max_degree} cost {name} seed {seed}")
     members, search = complete_strata(slots, strata_of(slots), (name, price), max_degree, seed, progress, journal)
     odd = odd_members(slots, max_degree, price) if parity == "both" else ()
+    if parity == "both":
+        search = replace(search, least_odd_degree=least_odd_degree(slots))
     top = max_degree or max(c.degree for c in members)
     every = (*members, *odd)
     return assemble(slots, channels, "flexible", parity, top, every, price, search, strata_of(slots))
