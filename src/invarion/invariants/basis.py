@@ -112,9 +112,8 @@ class InvariantBasis:
             )
         if self.parity == "both" and not self.n_odd:
             least = search.least_odd_degree if search else None
-            lines.append(
-                f"no invariant tells mirror images apart; {f'the least degree of one is {least}' if least else ''}"
-            )
+            advice = f"max_degree={least} brings one" if least else "none is known to exist"
+            lines.append(f"no invariant tells mirror images apart; {advice}")
         return "\n".join(lines)
 
     def evaluate(self, tensors: Any) -> Any:
