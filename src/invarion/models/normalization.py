@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from invarion.models.environment import runs_fused
+
 Normalization = Literal["smooth", "group", "none"]
 
 
@@ -29,11 +31,10 @@ class SmoothNorm(nn.Module):
 
     def forward(self, invariants: Tensor) -> Tensor:
         """(N, B, C) in, (N, B, C) out."""
-        mean_square = invariants.square().mean(dim=2, keepdim=True)
         if self.calibrating:
-            typical = mean_square.mean(dim=(0, 2)).sqrt().clamp(min=1e-6)
+            typical = invariants.square().mean(dim=(0, 2)).sqrt().clamp(min=1e-6)
             self.log_floor.data.copy_(typical.log())
-        return invariants * torch.rsqrt((2.0 * self.log_floor).exp()[:, None] + mean_square)
+        return unit_rows(invariants, (2.0 * self.log_floor).exp(), centered=False)
 
 
 class GroupNorm(nn.GroupNorm):
@@ -51,7 +52,46 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, B, C) in, (N, B, C) out."""
-        return super().forward(input.flatten(1)).view_as(input)
+        n_invariants, n_features = input.shape[1:]
+        floors = torch.full([n_invariants], self.eps, dtype=input.dtype, device=input.device)
+        shape = (n_invariants, n_features)
+        return torch.addcmul(self.bias.view(shape), unit_rows(input, floors, centered=True), self.weight.view(shape))
+
+
+def unit_rows(values: Tensor, floors: Tensor, centered: bool) -> Tensor:
+    r"""Rows brought to unit size, but for a floor: :math:`y / \sqrt{f_b + \langle y^2 \rangle}`.
+
+    Args:
+        values: (N, B, C) rows of C numbers.
+        floors: (B,) f, > 0.
+        centered: whether the mean of a row is taken off first.
+
+    Returns:
+        (N, B, C), differentiable twice.
+
+    >>> unit_rows(torch.tensor([[[3.0, 4.0]]]), torch.tensor([12.5]), centered=False)
+    tensor([[[0.6000, 0.8000]]])
+    """
+    if torch.jit.is_scripting():
+        return plain_unit_rows(values, floors, centered)
+    else:  # noqa: RET505 - the compiler of TorchScript must not see what follows
+        return _unit_rows(values, floors, centered)
+
+
+def plain_unit_rows(values: Tensor, floors: Tensor, centered: bool) -> Tensor:
+    """`unit_rows` in plain torch operations."""
+    if centered:
+        values = values - values.mean(dim=2, keepdim=True)
+    return values * torch.rsqrt(floors[:, None] + values.square().mean(dim=2, keepdim=True))
+
+
+def _unit_rows(values: Tensor, floors: Tensor, centered: bool) -> Tensor:
+    """`unit_rows` on the path that fits."""
+    if not runs_fused(values):
+        return plain_unit_rows(values, floors, centered)
+    from invarion.models.kernels.norm_ops import unit_rows as fused_unit_rows
+
+    return fused_unit_rows(values, floors, centered)[0]
 
 
 def normalization(kind: Normalization, n_invariants: int, n_features: int) -> nn.Module:

@@ -35,7 +35,7 @@ def cutoff_value(distances: Tensor, cutoff: float, function: CutoffFunction = "s
     if function == "cosine_squared":
         # 1 - sin^2 would be exact at x = 1 as well; the mask keeps the derivative zero beyond the cutoff
         return torch.cos(0.5 * math.pi * x).square() * (distances <= cutoff)
-    return 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x.square())
+    return (1.0 - x) ** 3 * (1.0 + 3.0 * x + 6.0 * x.square())  # exact to rounding where it goes to zero
 
 
 class Sensitivities(nn.Module):

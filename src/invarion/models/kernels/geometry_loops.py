@@ -8,10 +8,9 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from invarion.geometry.harmonics import raising_table
-from invarion.models.kernels.environment_loops import OPTIONS, scratch
+from invarion.models.kernels.compiled import compiled, inlined, scratch
 from invarion.models.kernels.simd import add_product, add_scaled, load, store, zeros
 
 
@@ -36,7 +35,7 @@ def terms(max_rank: int, dtype: np.dtype) -> Terms:
     return Terms(*columns, np.array([term[3] for term in found], dtype))
 
 
-@njit(forceinline=True, **OPTIONS)
+@inlined
 def _read(vectors, begin, count, W, axes, lengths):
     """Unit vectors (rows y, z, x) and lengths of a block of edges; lanes beyond the last edge get some direction."""
     for q in range(W):
@@ -46,7 +45,7 @@ def _read(vectors, begin, count, W, axes, lengths):
         axes[q], axes[W + q], axes[2 * W + q] = y / lengths[q], z / lengths[q], x / lengths[q]
 
 
-@njit(forceinline=True, **OPTIONS)
+@inlined
 def _raise(zero, axes, M, W, targets, sources, directions, coefficients, rows):
     """Fill M rows with the tensors of the block's unit vectors."""
     rows[: M * W] = 0
@@ -63,7 +62,7 @@ def _raise(zero, axes, M, W, targets, sources, directions, coefficients, rows):
 def geometry_loops(W: int) -> tuple:
     """Kernels (values, slopes, changes) that work on W edges side by side."""
 
-    @njit(**OPTIONS)
+    @compiled
     def values(first, last, vectors, targets, sources, directions, coefficients, distances, tensors, M):
         zero = zeros(vectors, 1, W)
         axes, lengths, rows = scratch(vectors, 3 * W), scratch(vectors, W), scratch(vectors, M * W)
@@ -76,7 +75,7 @@ def geometry_loops(W: int) -> tuple:
                 for m in range(M):
                     tensors[(begin + q) * M + m] = rows[m * W + q]
 
-    @njit(**OPTIONS)
+    @compiled
     def slopes(first, last, vectors, targets, sources, directions, coefficients, gr, gt, gv, M):
         zero = zeros(vectors, 1, W)
         axes, lengths, rows = scratch(vectors, 3 * W), scratch(vectors, W), scratch(vectors, M * W)
@@ -106,7 +105,7 @@ def geometry_loops(W: int) -> tuple:
                 gv[e + 1] = y / lengths[q] + stretch * axes[q]
                 gv[e + 2] = z / lengths[q] + stretch * axes[W + q]
 
-    @njit(**OPTIONS)
+    @compiled
     def changes(first, last, vectors, targets, sources, directions, coefficients, moves, dr, dt, M):
         zero = zeros(vectors, 1, W)
         axes, lengths, rows = scratch(vectors, 3 * W), scratch(vectors, W), scratch(vectors, M * W)

@@ -8,9 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from numba import njit
-
-from invarion.models.kernels.environment_loops import OPTIONS, scratch
+from invarion.models.kernels.compiled import compiled, scratch
 from invarion.models.kernels.simd import add_product, add_scaled, load, store, total, zeros
 
 
@@ -29,7 +27,7 @@ def moment_loops(components: int) -> MomentLoops:
 
 
 def _forward(M: int) -> Callable:
-    @njit(**OPTIONS)
+    @compiled
     def forward(first, last, pointers, kinds, support, s, t, out, K, R):
         zero, sums = zeros(t, 1, M), scratch(t, R * K * M)
         for i in range(first, last):
@@ -47,7 +45,7 @@ def _forward(M: int) -> Callable:
 
 
 def _slopes(M: int) -> Callable:
-    @njit(**OPTIONS)
+    @compiled
     def slopes(first, last, pointers, kinds, support, g, s, t, gs, gt, K, R):
         zero, turned = zeros(t, 1, M), scratch(t, R * K * M)
         for i in range(first, last):
@@ -66,7 +64,7 @@ def _slopes(M: int) -> Callable:
 
 
 def _curvatures(M: int) -> Callable:
-    @njit(**OPTIONS)
+    @compiled
     def curvatures(first, last, pointers, kinds, support, g, s, t, cs, ct, dg, ds, dt, K, R):
         zero, turned, sums = zeros(t, 1, M), scratch(t, R * K * M), scratch(t, R * K * M)
         for i in range(first, last):

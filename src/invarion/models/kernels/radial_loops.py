@@ -13,14 +13,13 @@ Only the range of functions that count on an edge is evaluated; the others are z
 import math
 
 import numpy as np
-from numba import njit
 
-from invarion.models.kernels.environment_loops import OPTIONS
+from invarion.models.kernels.compiled import compiled, inlined
 
 BLOCK = 1024  # edges whose slopes with respect to p and sigma are added up before these are added to the others'
 
 
-@njit(forceinline=True, **OPTIONS)
+@inlined
 def _cutoff(r, cutoff, cosine, like):
     """Value, slope and second derivative of the cutoff function at r: cos^2, or the C2 polynomial."""
     if r >= cutoff:
@@ -34,7 +33,7 @@ def _cutoff(r, cutoff, cosine, like):
     return y * y * y * (1.0 + 3.0 * x + 6.0 * x * x), slope, second
 
 
-@njit(**OPTIONS)
+@compiled
 def values(first, last, distances, places, sigmas, cutoff, cosine, threshold, s, support):
     """Fill s (E, K) and support (E, 2): functions below exp(threshold) of the edge's largest do not count."""
     K = places.size
@@ -42,24 +41,25 @@ def values(first, last, distances, places, sigmas, cutoff, cosine, threshold, s,
     for e in range(first, last):
         r = np.float64(distances[e])
         f, _, _ = _cutoff(r, cutoff, cosine, distances)
-        largest = -np.inf
+        inverse, least = 1.0 / r, np.inf
         for k in range(K):
-            product = sigmas[k] * (1.0 / r - places[k])
-            exponents[k] = -0.5 * product * product
-            largest = max(largest, exponents[k])
+            product = sigmas[k] * (inverse - places[k])
+            exponents[k] = 0.5 * product * product
+            least = min(exponents[k], least)
+        bound = least - threshold
         low, high = 0, K if r < cutoff else 0
-        while low < high and exponents[low] <= largest + threshold:
+        while low < high and exponents[low] >= bound:
             low += 1
-        while low < high and exponents[high - 1] <= largest + threshold:
+        while low < high and exponents[high - 1] >= bound:
             high -= 1
         support[2 * e], support[2 * e + 1] = low, high
-        for k in range(K):
-            s[e * K + k] = 0
+        row = s[e * K : (e + 1) * K]
+        row[:] = 0
         for k in range(low, high):
-            s[e * K + k] = math.exp(s.dtype.type(exponents[k])) * f
+            row[k] = math.exp(s.dtype.type(-exponents[k])) * f
 
 
-@njit(**OPTIONS)
+@compiled
 def slopes(first, last, gs, s, distances, support, places, sigmas, cutoff, cosine, gr, gp, gsigma, shared):
     """Slopes with respect to r (E,) and, if `shared`, per block of edges to p and sigma (blocks, K)."""
     K = places.size
@@ -77,7 +77,7 @@ def slopes(first, last, gs, s, distances, support, places, sigmas, cutoff, cosin
             gr[e] = total
 
 
-@njit(**OPTIONS)
+@compiled
 def curvatures(first, last, cr, gs, s, distances, support, places, sigmas, cutoff, cosine, dgs, dr, dp, dsigma, shared):
     """Slopes of sum_e cr_e gr_e with respect to gs (E, K), r (E,) and, per block and if `shared`, to p and sigma."""
     K = places.size

@@ -6,6 +6,7 @@ instruction per row (LLVM splits a row where the processor's vectors are shorter
 inside one kernel; arrays are one-dimensional and contiguous, positions count from their beginning.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import llvmlite.binding
@@ -88,7 +89,8 @@ def add_scaled(_context, tile, factor, other):
     """tile + factor * other, for a number and a tile of the same shape."""
 
     def generate(context, builder, signature, arguments):
-        factors = [_splat(builder, arguments[1], tile.lanes)] * tile.rows
+        number = context.cast(builder, arguments[1], signature.args[1], tile.dtype)
+        factors = [_splat(builder, number, tile.lanes)] * tile.rows
         return _multiply_add(builder, tile, arguments[0], factors, _rows(builder, tile, arguments[2]))
 
     return tile(tile, factor, other), generate
@@ -131,6 +133,39 @@ def total(_context, tile):
     return tile.dtype(tile), generate
 
 
+@intrinsic
+def transposed(_context, like, tile):
+    """The columns of the tile as rows of the shape of `like`, which are longer than the tile is high: zeros follow.
+
+    Lanes, and the lanes of `like`, are powers of two.
+    """
+
+    def generate(context, builder, signature, arguments):
+        zero = ir.Constant(ir.VectorType(_element(tile.dtype), tile.lanes), None)
+        rows = _rows(builder, tile, arguments[1]) + [zero] * (like.lanes - tile.rows)
+        value = ir.Constant(context.get_value_type(like), ir.Undefined)
+        for r, row in enumerate(_transpose(builder, rows)):
+            value = builder.insert_value(value, row, r)
+        return value
+
+    return like(like, tile), generate
+
+
+@intrinsic(prefer_literal=True)
+def prefetch(_context, array, start, count):
+    """Ask for the memory of `count` numbers (a constant) from array[start] on, which will be read soon."""
+    per_line = 512 // array.dtype.bitwidth
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        for offset in range(0, count.literal_value, per_line):
+            place = builder.gep(data, [builder.add(arguments[1], ir.Constant(arguments[1].type, offset))])
+            _prefetch(builder, builder.bitcast(place, ir.IntType(8).as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(array, start, count), generate
+
+
 class _Place:
     """Addresses inside a one-dimensional array while code is generated."""
 
@@ -151,6 +186,13 @@ class _Place:
     def write(self, position: ir.Value, value: ir.Value) -> None:
         place = self.builder.bitcast(self.builder.gep(self.data, [position]), value.type.as_pointer())
         self.builder.store(value, place).align = _bytes(self.element)
+
+
+def _prefetch(builder: ir.IRBuilder, place: ir.Value) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [place.type, *[_INDEX] * 3])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    read, keep, data = (ir.Constant(_INDEX, value) for value in (0, 3, 1))
+    builder.call(function, [place, read, keep, data])
 
 
 def _element(dtype: types.Float) -> ir.Type:
@@ -189,16 +231,46 @@ def _multiply_add(
     return value
 
 
+def _transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
+    """Columns as rows, by squares: within a square, halves change places, then quarters, down to single numbers."""
+    height, width = len(rows), rows[0].type.count
+    side = min(height, width)
+    if width > side:
+        parts = [_shuffle(builder, row, row, range(at, at + side)) for at in range(0, width, side) for row in rows]
+        return [row for at in range(0, len(parts), side) for row in _transpose(builder, parts[at : at + side])]
+    if height > side:
+        squares = [_transpose(builder, rows[at : at + side]) for at in range(0, height, side)]
+        return [_concatenate(builder, list(row)) for row in zip(*squares, strict=True)]
+    step = 1
+    while step < side:
+        for i in (i for i in range(side) if not i & step):
+            a, b = rows[i], rows[i + step]
+            rows[i] = _shuffle(builder, a, b, [side + n - step if n & step else n for n in range(side)])
+            rows[i + step] = _shuffle(builder, a, b, [side + n if n & step else n + step for n in range(side)])
+        step *= 2
+    return rows
+
+
+def _concatenate(builder: ir.IRBuilder, rows: list[ir.Value]) -> ir.Value:
+    while len(rows) > 1:
+        pairs = zip(rows[::2], rows[1::2], strict=True)
+        rows = [_shuffle(builder, a, b, range(2 * a.type.count)) for a, b in pairs]
+    return rows[0]
+
+
+def _shuffle(builder: ir.IRBuilder, one: ir.Value, other: ir.Value, places: Iterable[int]) -> ir.Value:
+    """The numbers at these places of the two vectors laid end to end."""
+    mask = list(places)
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(_INDEX, len(mask)), mask))
+
+
 def _horizontal_sum(builder: ir.IRBuilder, row: ir.Value) -> ir.Value:
     """Sum over the lanes of one vector: halves are added until one number is left."""
     while row.type.count > 1:
         half, odd = divmod(row.type.count, 2)
         if odd:
             return _ordered_sum(builder, row)
-        low, high = (
-            builder.shuffle_vector(row, row, ir.Constant(ir.VectorType(_INDEX, half), list(range(first, first + half))))
-            for first in (0, half)
-        )
+        low, high = (_shuffle(builder, row, row, range(first, first + half)) for first in (0, half))
         row = builder.fadd(low, high)
     return builder.extract_element(row, ir.Constant(_INDEX, 0))
 

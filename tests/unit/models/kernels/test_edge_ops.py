@@ -1,0 +1,92 @@
+"""Fused lengths, direction tensors, sensitivities and unit rows: equal to the plain path, with right derivatives."""
+
+import pytest
+import torch
+from torch.autograd import gradcheck, gradgradcheck
+
+pytest.importorskip("numba", reason="the kernels need numba")
+
+from invarion.models.edges import edge_geometry, plain_geometry
+from invarion.models.kernels.radial_ops import gaussians
+from invarion.models.normalization import plain_unit_rows, unit_rows
+from invarion.models.radial import plain_gaussians
+
+DTYPES = (torch.float32, torch.float64)
+
+
+def random(*shape, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)), dtype=dtype)
+
+
+def shape_of_gaussians(n_radial, width, dtype=torch.float64):
+    places = torch.linspace(0.2, 1.3, n_radial, dtype=dtype)
+    return places.requires_grad_(), torch.full((n_radial,), width, dtype=dtype).requires_grad_()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_edges", [0, 1, 7, 16, 50])
+@pytest.mark.parametrize("max_rank", range(5))
+def test_geometry_equals_the_plain_path(n_edges, max_rank, dtype):
+    vectors = random(n_edges, 3, dtype=dtype)
+    for fused, plain in zip(
+        edge_geometry(vectors, max_rank), plain_geometry(vectors, (max_rank + 1) ** 2), strict=True
+    ):
+        torch.testing.assert_close(fused, plain)
+
+
+@pytest.mark.parametrize("max_rank", [0, 1, 3])
+def test_derivatives_of_geometry(max_rank):
+    vectors = random(9, 3).requires_grad_()
+    assert gradcheck(lambda v: edge_geometry(v, max_rank), vectors)
+    assert gradgradcheck(lambda v: edge_geometry(v, max_rank), vectors)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cosine", [True, False])
+@pytest.mark.parametrize("n_edges", [0, 1, 3000])
+def test_gaussians_equal_the_plain_path(n_edges, cosine, dtype):
+    distances = (0.5 + 5.0 * torch.rand(n_edges, generator=torch.Generator().manual_seed(0))).to(dtype)
+    places, sigmas = shape_of_gaussians(20, 30.0, dtype)
+    values, support = gaussians(distances, places, sigmas, 5.0, cosine)
+    plain = plain_gaussians(distances, places, sigmas, 5.0, cosine)
+    torch.testing.assert_close(values, plain, rtol=2e-5, atol=16 * torch.finfo(dtype).eps)
+    k = torch.arange(20)
+    outside = (k < support[:, :1]) | (k >= support[:, 1:])
+    largest = plain.max(dim=1, keepdim=True).values if n_edges else plain
+    assert (plain * outside <= 1.01 * torch.finfo(dtype).eps / 64 * largest).all()
+    assert not values[outside].any()
+
+
+@pytest.mark.parametrize("cosine", [True, False])
+def test_derivatives_of_gaussians(cosine):
+    distances = torch.linspace(1.0, 5.2, 9, dtype=torch.float64).requires_grad_()
+    inputs = (distances, *shape_of_gaussians(4, 3.0))
+    assert gradcheck(lambda *x: gaussians(*x, 5.0, cosine)[0], inputs)
+    assert gradgradcheck(lambda *x: gaussians(*x, 5.0, cosine)[0], inputs)
+
+
+def test_derivatives_of_many_gaussians_equal_the_plain_path():
+    distances = torch.linspace(0.6, 5.2, 3000, dtype=torch.float64).requires_grad_()
+    inputs, slope = (distances, *shape_of_gaussians(20, 30.0)), random(3000, 20).requires_grad_()
+    found = []
+    for function in (lambda *x: gaussians(*x, 5.0, True)[0], lambda *x: plain_gaussians(*x, 5.0, True)):
+        first = torch.autograd.grad(function(*inputs), inputs, slope, create_graph=True)
+        second = torch.autograd.grad(first[0].square().sum(), (slope, *inputs))
+        found.append([t.detach() for t in (*first, *second)])
+    for fused, plain in zip(*found, strict=True):
+        assert (fused - plain).abs().max() <= 1e-12 * plain.abs().max()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("centered", [True, False])
+@pytest.mark.parametrize("shape", [(20, 13, 64), (3, 2, 7), (0, 13, 64), (4, 1, 1)])
+def test_unit_rows_equal_the_plain_path(shape, centered, dtype):
+    values, floors = random(*shape, dtype=dtype), torch.linspace(0.1, 2.0, shape[1], dtype=dtype)
+    torch.testing.assert_close(unit_rows(values, floors, centered), plain_unit_rows(values, floors, centered))
+
+
+@pytest.mark.parametrize("centered", [True, False])
+def test_derivatives_of_unit_rows(centered):
+    inputs = (random(3, 2, 5).requires_grad_(), torch.tensor([0.3, 2.0], dtype=torch.float64).requires_grad_())
+    assert gradcheck(lambda *x: unit_rows(*x, centered), inputs)
+    assert gradgradcheck(lambda *x: unit_rows(*x, centered), inputs)
