@@ -151,19 +151,19 @@ def _read_bytes(path: str | os.PathLike[str], header_only: bool = False) -> byte
 
 
 def _header_length(start: bytes, size: int, path: str | os.PathLike[str]) -> int:
-    if start[:4] == b"PK\x03\x04" or start[:1] == b"\x80":
+    length = int.from_bytes(start, "little")
+    if len(start) < 8 or (length <= HEADER_LIMIT and 8 + length > size):
+        raise ModelFileError(f"{path} is cut short or not a model file ({size} bytes); copy the file again")
+    if length <= HEADER_LIMIT:
+        return length
+    if start.startswith((b"PK\x03\x04", b"\x80")):  # as lengths of headers these are far too large
         raise ModelFileError(
             f"{path} is a PyTorch pickle, which can run code when it is loaded, and not a model file; "
             "a hippynn run folder becomes one by `invarion convert hippynn DIR --trust -o model.inv`"
         )
-    length = int.from_bytes(start, "little")
-    if len(start) < 8 or (length <= HEADER_LIMIT and 8 + length > size):
-        raise ModelFileError(f"{path} is cut short or not a model file ({size} bytes); copy the file again")
-    if length > HEADER_LIMIT:
-        raise ModelFileError(
-            f"{path} is not a model file: its header claims {length} bytes, at most {HEADER_LIMIT} are allowed"
-        )
-    return length
+    raise ModelFileError(
+        f"{path} is not a model file: its header claims {length} bytes, at most {HEADER_LIMIT} are allowed"
+    )
 
 
 def _parse(content: bytes, path: str | os.PathLike[str]) -> tuple[dict[str, Any], str, str]:

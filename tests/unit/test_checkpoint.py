@@ -120,6 +120,13 @@ def test_nothing_is_unpickled(stored, monkeypatch):
     assert inv.load(stored).species == (1, 6, 8)
 
 
+@pytest.mark.parametrize("extra", range(0, 256, 8))
+def test_header_of_any_length_is_read(extra, stored):
+    """The file begins with the length, so that its first byte may be that of anything else, a pickle for instance."""
+    inv.save(make_potential(), stored, {"note": "x" * extra})
+    assert inv.load(stored).species == (1, 6, 8)
+
+
 def test_every_truncation_is_refused(stored):
     content = stored.read_bytes()
     for length in [0, 1, 7, 8, 9, 100, len(content) // 2, len(content) - 1]:

@@ -1,0 +1,339 @@
+"""The command line as a user meets it: results, exit statuses, one clear message for every mistake."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.io import read, write
+from typer.testing import CliRunner, Result
+
+from invarion.cli import app
+
+ETHANOL = Path(__file__).parents[2] / "examples" / "ethanol"
+COMMANDS = ("init", "train", "fit", "evaluate", "info", "md", "basis", "describe", "convert", "export", "doctor")
+CONFIG = f"""
+data:
+  train: {ETHANOL}/train.extxyz@:24
+  valid: {ETHANOL}/valid.extxyz@:6
+  test: {ETHANOL}/test.extxyz@:8
+model:
+  kind: hip_nn
+  cutoff: 3.5
+  n_features: 4
+  n_interactions: 1
+  n_atom_layers: 1
+  n_sensitivities: 5
+training: {{max_epochs: 2, progress: false}}
+output: {{folder: runs/a}}
+"""
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def parsed(*arguments: object) -> dict:
+    result = call(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def refused(*arguments: object) -> str:
+    """The message of a user's mistake: status 2, nothing on stdout, no traceback."""
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    lines = result.stderr.splitlines()
+    errors = [place for place, line in enumerate(lines) if line.startswith("Error: ")]
+    assert len(errors) == 1, result.stderr
+    return "\n".join(lines[errors[0] :])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A run folder made by `invarion train`; the working folder is left as it was."""
+    place = tmp_path_factory.mktemp("work")
+    config = place / "config.yaml"
+    config.write_text(CONFIG)
+    result = call("train", config, "-o", f"output.folder={place / 'run'}")
+    assert result.exit_code == 0, result.output
+    (place / "out.txt").write_text(result.stdout)
+    return place / "run"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_an_example(name):
+    result = call(name, "--help")
+    assert result.exit_code == 0
+    assert f"Example:  invarion {name} " in re.sub(r"\s+", " ", result.stdout).replace("Example: ", "Example:  ") + " "
+
+
+HELP = """
+import sys
+from invarion.cli import app
+try:
+    app(["--help"])
+except SystemExit as stop:
+    status = stop.code
+heavy = {"torch", "numpy", "ase", "lightning", "matplotlib", "scipy"} & set(sys.modules)
+sys.exit(status or (f"imported {heavy}" if heavy else 0))
+"""
+
+
+def test_help_imports_nothing_heavy():
+    ran = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert all(name in ran.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize(("rank", "degree", "count"), [(2, 4, 6), (3, 4, 13), (4, 5, 22)])
+def test_basis_counts(rank, degree, count):
+    found = parsed("basis", "--max-rank", rank, "--max-degree", degree)
+    assert found["n_invariants"] == found["rank"] == count
+    assert found["dimension"] - found["orbit_dimension"] == count
+    assert found["complete"] is True
+    assert found["independent"] is True
+    assert len(found["invariants"]) == count
+    assert {"name", "einsum", "degree", "parity", "cost"} <= set(found["invariants"][0])
+    assert {"max_rank", "max_degree", "channels", "kind", "parity", "certificate"} <= set(found)
+
+
+def test_degree_too_low_is_no_error_and_names_the_one_that_suffices():
+    found = parsed("basis", "--max-rank", 3, "--max-degree", 3)
+    assert found["complete"] is False
+    assert found["n_invariants"] == 8
+    result = call("basis", "--max-rank", 3, "--max-degree", 3)
+    assert result.exit_code == 0
+    assert "--max-degree 4 suffices" in result.stdout
+
+
+def test_published_basis_strata_and_file(tmp_path):
+    from invarion.invariants import InvariantBasis, published_basis
+
+    path = tmp_path / "basis.json"
+    result = call("basis", "--kind", "published", "--max-rank", 3, "--strata", "-o", path)
+    assert result.exit_code == 0
+    assert "13 invariants (published)" in result.stdout
+    assert re.search(r"3 +5 +3 +no", result.stdout)  # ranks {3}: 5 needed, 3 there
+    assert "multiplications" in result.stdout
+    assert InvariantBasis.from_json(path.read_text()) == published_basis(3)
+
+
+def test_run_folder_has_what_it_should(run):
+    names = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "log.csv", "model.inv", "last.ckpt", "metrics.json", "report.html"} <= names
+    printed = (run.parent / "out.txt").read_text()
+    for text in ("Errors on test structures", "report.html", "Try next:", "invarion md"):
+        assert text in printed
+
+
+def test_metrics_are_those_of_evaluate(run):
+    stored = json.loads((run / "metrics.json").read_text())
+    found = parsed("evaluate", run / "model.inv", f"{ETHANOL}/test.extxyz@:8")
+    for name in ("energy_mae_mev_per_atom", "energy_rmse_mev_per_atom", "energy_r2"):
+        assert found[name] == stored["test"][name]
+    for name in ("forces_mae_mev_per_angstrom", "forces_rmse_mev_per_angstrom", "forces_r2"):
+        assert found[name] == stored["test"][name]
+    assert found["stress_mae_mev_per_angstrom3"] is None
+    assert (found["n_structures"], found["n_atoms"]) == (8, 72)
+    assert stored["valid"]["n_structures"] == 6
+    assert stored["training"]["epochs"] == 2
+
+
+def test_evaluate_agrees_with_errors_worked_out_from_ase(run):
+    import invarion as inv
+
+    frames = read(ETHANOL / "test.extxyz", index=":8")
+    labels = [(a.get_potential_energy(), a.get_forces()) for a in frames]
+    for frame in frames:
+        frame.calc = inv.Calculator(run / "model.inv")
+    energy = [1000 * (a.get_potential_energy() - e) / len(a) for a, (e, _) in zip(frames, labels, strict=True)]
+    forces = [1000 * (a.get_forces() - f) for a, (_, f) in zip(frames, labels, strict=True)]
+    found = parsed("evaluate", run / "model.inv", f"{ETHANOL}/test.extxyz@:8")
+    assert found["energy_mae_mev_per_atom"] == pytest.approx(np.abs(energy).mean(), rel=1e-5)
+    assert found["forces_rmse_mev_per_angstrom"] == pytest.approx(np.sqrt(np.square(forces).mean()), rel=1e-5)
+
+
+def test_evaluate_prints_tables_and_writes_a_report(run, tmp_path):
+    result = call("evaluate", run / "model.inv", f"{ETHANOL}/test.extxyz@:8", "--report", tmp_path / "r")
+    assert result.exit_code == 0
+    assert "energy / meV/atom" in result.stdout
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "Did the training converge?" in page
+    assert "closest in training" in page
+
+
+def test_keys_and_units_on_the_command_line(run, tmp_path):
+    frames = read(ETHANOL / "test.extxyz", index=":3")
+    for frame in frames:
+        frame.info["E_dft"] = frame.get_potential_energy() / 0.043364104241800934
+        frame.calc = None
+    write(tmp_path / "kcal.extxyz", frames)
+    found = parsed(
+        "evaluate", run / "model.inv", tmp_path / "kcal.extxyz", "--key", "energy=E_dft", "--unit", "energy=kcal/mol"
+    )
+    reference = parsed("evaluate", run / "model.inv", f"{ETHANOL}/test.extxyz@:3")
+    assert found["energy_mae_mev_per_atom"] == pytest.approx(reference["energy_mae_mev_per_atom"], rel=1e-3)
+    assert found["forces_mae_mev_per_angstrom"] is None
+
+
+def test_info_tells_the_history(run):
+    header = parsed("info", run / "model.inv")
+    assert header["symbols"] == ["H", "C", "O"]
+    training = header["provenance"]["training"]
+    assert (training["n_train"], training["n_valid"], training["n_test"]) == (24, 6, 8)
+    assert training["atoms"] == {"H": 144, "C": 48, "O": 24}
+    assert 0.8 < training["smallest_distances"]["H-O"] < 1.2
+    assert header["provenance"]["errors"]["test"]["n_structures"] == 8
+    text = call("info", run / "model.inv").stdout
+    for word in ("hip_nn", "3.5 Å", "training data", "errors, test", "torch 2."):
+        assert word in text
+
+
+def test_resume_of_a_longer_run_goes_on(run):
+    before = (run / "log.csv").read_text().splitlines()
+    result = call("train", "--resume", run, "-o", "training.max_epochs=3", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["training"]["epochs"] == 3
+    after = (run / "log.csv").read_text().splitlines()
+    assert after[: len(before)] == before
+    assert len(after) == len(before) + 1
+    assert "max_epochs: 3" in (run / "config.yaml").read_text()
+
+
+def test_resume_with_another_setting_is_refused(run):
+    before = (run / "config.yaml").read_text()
+    assert "learning_rate" in refused("train", "--resume", run, "-o", "training.learning_rate=0.5")
+    assert (run / "config.yaml").read_text() == before
+
+
+def test_md_reports_the_drift(run, tmp_path):
+    trajectory = tmp_path / "md.extxyz"
+    found = parsed("md", run / "model.inv", f"{ETHANOL}/test.extxyz@0", "--steps", 20, "--trajectory", trajectory)
+    assert {"drift", "drift_error", "temperature", "verdict", "stable"} <= set(found)
+    assert found["timestep"] == pytest.approx(0.5)
+    assert len(read(trajectory, index=":")) == 3
+    result = call("md", run / "model.inv", f"{ETHANOL}/test.extxyz@0", "--steps", 5, "--ensemble", "langevin")
+    assert result.exit_code == 0
+    assert "verdict" in result.stdout
+
+
+def test_describe_writes_features_of_a_model(run, tmp_path):
+    found = parsed("describe", run / "model.inv", f"{ETHANOL}/test.extxyz@:3", "-o", tmp_path / "f.npz")
+    assert found["n_rows"] == 27
+    content = np.load(tmp_path / "f.npz")
+    assert content["features"].shape == (27, 4)
+    assert content["names"].tolist() == [f"block1.{i}" for i in range(4)]
+    assert content["system"].tolist() == sorted([0, 1, 2] * 9)
+    assert (
+        parsed(
+            "describe", run / "model.inv", f"{ETHANOL}/test.extxyz@:3", "-o", tmp_path / "f.npz", "--per", "structure"
+        )["n_rows"]
+        == 3
+    )
+
+
+def test_init_writes_a_config_that_trains(tmp_path):
+    config = tmp_path / "config.yaml"
+    assert call("init", f"{ETHANOL}/train.extxyz@:12", "-o", config).exit_code == 0
+    small = [
+        "model.n_features=4",
+        "model.n_interactions=1",
+        "model.n_sensitivities=4",
+        "model.max_rank=1",
+        "model.max_degree=2",
+    ]
+    small += ["training.max_epochs=1", f"output.folder={tmp_path / 'run'}", "output.report=false"]
+    found = parsed("train", config, *(word for setting in small for word in ("-o", setting)))
+    assert found["valid"]["n_structures"] == 1
+    assert "test" not in found
+    assert not (tmp_path / "run" / "report.html").exists()
+    assert "exists; choose another name" in refused("init", f"{ETHANOL}/train.extxyz@:12", "-o", config)
+
+
+def test_mistakes_in_files_and_models(run, tmp_path):
+    model = run / "model.inv"
+    assert "No such file" in refused("evaluate", tmp_path / "absent.inv", f"{ETHANOL}/test.extxyz")
+    assert "absent.extxyz" in refused("evaluate", model, tmp_path / "absent.extxyz")
+    (tmp_path / "empty.extxyz").write_text("")
+    assert "empty.extxyz" in refused("evaluate", model, tmp_path / "empty.extxyz")
+    (tmp_path / "cut.inv").write_bytes(model.read_bytes()[:-20])
+    assert "cut" in refused("info", tmp_path / "cut.inv")
+    write(tmp_path / "gold.extxyz", Atoms("Au2", [(0, 0, 0), (0, 0, 2.5)], info={"REF_energy": -1.0}))
+    assert "does not know Au" in refused("evaluate", model, tmp_path / "gold.extxyz")
+    assert "does not know Au" in refused("md", model, tmp_path / "gold.extxyz", "--steps", 2)
+    write(tmp_path / "bare.extxyz", Atoms("CO", [(0, 0, 0), (0, 0, 1.2)]))
+    assert "neither energies nor forces" in refused("evaluate", model, tmp_path / "bare.extxyz")
+    assert "cannot write" in refused("describe", model, tmp_path / "bare.extxyz", "-o", model / "f.npz")
+    assert "--steps" in call("md", model, tmp_path / "bare.extxyz").stderr
+
+
+def test_mistakes_in_settings(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG)
+    assert "did you mean 'max_epochs'" in refused("train", config, "-o", "training.max_epoch=3")
+    assert "did you mean 'cutoff'" in refused("train", config, "-o", "model.cutof=3")
+    assert "section.key=value" in refused("train", config, "-o", "training")
+    assert "invarion init" in refused("train", tmp_path / "absent.yaml")
+    assert "invarion init" in refused("train")
+    assert "no folder of a run" in refused("train", "--resume", tmp_path / "absent")
+    assert "unknown section" in refused("train", config, "-o", "modell.cutoff=3")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_mistakes_in_requests(run, tmp_path):
+    assert "--max-rank" in refused("basis")
+    assert "max_rank is -1" in refused("basis", "--max-rank", "-1")
+    assert "whole numbers" in refused("basis", "--ranks", "1,x")
+    assert "published table" in refused("basis", "--max-rank", 2, "--kind", "published", "--channels", 2)
+    assert "--trust" in refused("convert", "hippynn", tmp_path)
+    assert "unknown unit" in refused("convert", "hippynn", tmp_path, "--trust", "--energy-unit", "kcall")
+    assert "ACE" in refused("export", run / "model.inv", "--to", "yace", "-o", tmp_path / "a.yace")
+    assert "name=value" in refused("evaluate", run / "model.inv", f"{ETHANOL}/test.extxyz", "--key", "energy")
+    assert "steps is 0" in refused("md", run / "model.inv", f"{ETHANOL}/test.extxyz@0", "--steps", 0)
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    result = call("info", tmp_path / "absent.inv", "--debug")
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+    assert "Error: cannot read the model file" in result.stderr
+
+
+def test_failure_of_ours_is_status_one(run, monkeypatch):
+    def fail(*arguments, **settings):
+        raise RuntimeError("something broke inside")
+
+    monkeypatch.setattr("invarion.evaluation.errors.compare", fail)
+    result = call("evaluate", run / "model.inv", f"{ETHANOL}/test.extxyz@:2")
+    assert result.exit_code == 1
+    assert "something broke inside" in result.stderr
+    assert "--debug" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_words_of_libraries_do_not_spoil_json(run, monkeypatch):
+    from invarion.evaluation import errors
+
+    compare = errors.compare
+
+    def talkative(*arguments):
+        print("a library talks")
+        return compare(*arguments)
+
+    monkeypatch.setattr("invarion.evaluation.errors.compare", talkative)
+    result = call("evaluate", run / "model.inv", f"{ETHANOL}/test.extxyz@:2", "--json")
+    assert json.loads(result.stdout)["n_structures"] == 2
+    assert "a library talks" in result.stderr
+
+
+def test_version():
+    import invarion
+
+    assert call("--version").stdout.strip() == f"invarion {invarion.__version__}"
