@@ -26,7 +26,13 @@ TRAIN, VALID = molecules(20), molecules(6, seed=1)
 OPTIONS = {
     "cosine": TrainOptions(max_epochs=25, batch_size=4, learning_rate=0.02),
     "plateau": TrainOptions(
-        max_epochs=25, batch_size=4, schedule="plateau", plateau_patience=2, valid_every=2, loss={"mae": 1, "rmse": 1}
+        max_epochs=30,
+        batch_size=4,
+        schedule="plateau",
+        plateau_patience=2,
+        valid_every=2,
+        learning_rate=0.2,
+        loss={"mae": 1, "rmse": 1},
     ),
 }
 
@@ -62,6 +68,7 @@ def whole(start, tmp_path_factory) -> dict[str, Path]:
     folders = {name: tmp_path_factory.mktemp(name) / "whole" for name in OPTIONS}
     for name, folder in folders.items():
         finish(start(folder, OPTIONS[name]))
+    assert len({row["learning_rate"] for row in rows(folders["plateau"])}) >= 3, "plateaus must happen to be tested"
     return folders
 
 
