@@ -41,6 +41,10 @@ class Field(Protocol):
         """Matrix product."""
         ...
 
+    def normal(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers in standard form after additions."""
+        ...
+
 
 @dataclass(frozen=True)
 class Reals:
@@ -59,6 +63,10 @@ class Reals:
     def matmul(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Plain matrix product."""
         return left @ right
+
+    def normal(self, numbers: np.ndarray) -> np.ndarray:
+        """Nothing to do."""
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,10 @@ class PrimeField:
             low = ((left[:, part] & ((1 << _LIMB) - 1)).astype(np.float64) @ factor).astype(np.int64)
             total += ((high << _LIMB) + low) % self.prime
         return total % self.prime
+
+    def normal(self, numbers: np.ndarray) -> np.ndarray:
+        """Residues 0..p-1."""
+        return numbers % self.prime
 
     def inverse(self, value: int) -> int:
         """Multiplicative inverse of a residue that is not zero."""

@@ -78,7 +78,7 @@ def jacobian(contractions: Sequence[Contraction], ranks: Sequence[int], points: 
     result = np.zeros((len(points), len(contractions), points.shape[1]), field.dtype)
     for key, entries in pulled.items():
         _collect(result, key, entries, splits)
-    return result
+    return field.normal(result)
 
 
 def _collect(result: np.ndarray, key: tuple, entries: list[tuple[int, np.ndarray]], splits: "_Splits") -> None:

@@ -4,6 +4,7 @@ from math import factorial
 
 import numpy as np
 import pytest
+
 from invarion.exceptions import ConfigError
 from invarion.geometry import cartesian_basis, component_slices, harmonics, pack, squared_norm, unpack
 from invarion.geometry.cartesian import integer_cartesian_basis

@@ -6,6 +6,7 @@ from math import factorial, prod
 import numpy as np
 import pytest
 import torch
+
 from invarion.exceptions import ConfigError
 from invarion.geometry import component_slices, harmonics, solid_harmonic, squared_norm
 

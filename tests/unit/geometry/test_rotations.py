@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from invarion.exceptions import ConfigError
 from invarion.geometry import harmonics, random_rotation, rotation_matrix, wigner
 from invarion.geometry.rotations import generators
