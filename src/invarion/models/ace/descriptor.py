@@ -30,8 +30,8 @@ class AceDescriptor(nn.Module):
         R. Drautz, Phys. Rev. B 99, 014104 (2019), eqs. (7)-(30).
     """
 
-    _component: Tensor
-    _rank_component: Tensor
+    radial_of_component: Tensor
+    angular_of_component: Tensor
     _term: Tensor
     _number: Tensor
 
@@ -41,8 +41,8 @@ class AceDescriptor(nn.Module):
         self.max_rank = max(rank for _, rank in plan.radials)
         component = [q for q, (_, rank) in enumerate(plan.radials) for _ in range(2 * rank + 1)]
         rank_component = [rank**2 + m for _, rank in plan.radials for m in range(2 * rank + 1)]
-        self.register_buffer("_component", torch.tensor(component), persistent=False)
-        self.register_buffer("_rank_component", torch.tensor(rank_component), persistent=False)
+        self.register_buffer("radial_of_component", torch.tensor(component), persistent=False)
+        self.register_buffer("angular_of_component", torch.tensor(rank_component), persistent=False)
         terms = np.stack([plan.out, plan.one, plan.two])
         self.register_buffer("_term", torch.from_numpy(terms), persistent=False)
         self.register_buffer("_number", torch.from_numpy(plan.number), persistent=False)
@@ -54,7 +54,7 @@ class AceDescriptor(nn.Module):
         distances = vectors.norm(dim=1)
         radial = self.radial(distances, center, neighbor)
         angular = harmonics(vectors / distances[:, None], self.max_rank)
-        return radial[:, self._component] * angular[:, self._rank_component]
+        return radial[:, self.radial_of_component] * angular[:, self.angular_of_component]
 
     def values(self, graph: Graph, index: Tensor) -> Tensor:
         """A-basis values (N, n_values) of a batch whose atoms have species indices index (N,)."""

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from invarion.geometry import harmonics
 from invarion.graphs import Graph
 from invarion.models.ace.descriptor import AceDescriptor
 from invarion.models.ace.plan import Dots, GradientTerms, Plan, gradient_terms
@@ -112,19 +113,22 @@ def jacobian_of_atom(plan: Plan, dots: Dots, terms: GradientTerms, values: np.nd
 
 
 def _edge_slopes(descriptor: AceDescriptor, graph: Graph, index: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """What each edge adds to A (E, W), and its derivative (E, 3, W): three forward-mode passes, exact."""
-    center, neighbor = index[graph.centers], index[graph.neighbors]
-    tangents = torch.eye(3, dtype=graph.vectors.dtype)
+    """What each edge adds to A (E, W), and its derivative (E, 3, W): exact, by forward mode on both parts."""
+    pair = index[graph.centers], index[graph.neighbors]
+    distances = graph.vectors.norm(dim=1)
+    radial, fall = torch.func.jvp(lambda r: descriptor.radial(r, *pair), (distances,), (torch.ones_like(distances),))
 
-    def along(tangent: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.func.jvp(
-            lambda vectors: descriptor.edge_values(vectors, center, neighbor),
-            (graph.vectors,),
-            (tangent.expand_as(graph.vectors).contiguous(),),
-        )
+    def angular(vectors: Tensor) -> Tensor:
+        return harmonics(vectors / vectors.norm(dim=1, keepdim=True), descriptor.max_rank)
 
-    passes = [along(tangent) for tangent in tangents]
-    return passes[0][0].numpy(), torch.stack([slope for _, slope in passes], 1).numpy()
+    axes = torch.eye(3, dtype=graph.vectors.dtype)
+    passes = [torch.func.jvp(angular, (graph.vectors,), (axis.expand_as(graph.vectors).contiguous(),)) for axis in axes]
+    radial, fall = radial[:, descriptor.radial_of_component], fall[:, descriptor.radial_of_component]
+    tensors = passes[0][0][:, descriptor.angular_of_component]
+    turns = torch.stack([turn for _, turn in passes], 1)[:, :, descriptor.angular_of_component]
+    units = graph.vectors / distances[:, None]
+    slopes = units[:, :, None] * (fall * tensors)[:, None, :] + radial[:, None, :] * turns
+    return (radial * tensors).numpy(), slopes.numpy()
 
 
 def _sum_edges(edges: np.ndarray, rows: np.ndarray, n_atoms: int, plan: Plan) -> np.ndarray:
