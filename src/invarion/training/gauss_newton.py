@@ -4,7 +4,6 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import scipy.linalg
 
 from invarion.data.dataset import Sample, collate, samples
 from invarion.potential import Potential
@@ -97,14 +96,12 @@ def _step(
     potential: Potential, factor: Factor, state: _State, batches: list[list[Sample]], options: FitOptions
 ) -> _State:
     """The best of some damped steps: weaker damping while that helps, stronger until something does."""
-    triangle = factor.triangle[:-1, :-1]
-    gram = triangle.T @ triangle
-    slope = triangle.T @ (factor.triangle[:-1, -1] - triangle @ state.values)
-    diagonal = np.maximum(np.diag(gram), 1e-12 * np.diag(gram).max())
+    shifted = factor.triangle.copy()
+    shifted[:-1, -1] -= shifted[:-1, :-1] @ state.values
+    spectrum = Spectrum(factor._replace(triangle=shifted))
 
     def stepped(damping: float) -> _State:
-        step = scipy.linalg.solve(gram + np.diag(damping * diagonal), slope, assume_a="pos")
-        return _measure(potential, state.values + step, batches, options, damping)
+        return _measure(potential, state.values + spectrum.weights(damping), batches, options, damping)
 
     best = stepped(state.damping)
     while best.loss < state.loss and (weaker := stepped(0.1 * best.damping)).loss < best.loss:
