@@ -109,7 +109,7 @@ def describe(potential: Potential, provenance: Mapping[str, Any] | None = None) 
     symbols = [chemical_symbols[z] for z in potential.species]
     return {
         "format": FORMAT,
-        "config": potential.config,
+        "config": _spelled_out(potential),
         "species": list(potential.species),
         "symbols": symbols,
         "cutoff": potential.cutoff,
@@ -131,6 +131,14 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "unknown"
     return found
+
+
+def _spelled_out(potential: Potential) -> Any:
+    """The settings with the basis itself where they only name it: a stored model must not depend on a search."""
+    config, basis = potential.config, getattr(potential.network, "basis", None)
+    if basis is None or not isinstance(getattr(config, "basis", None), str):
+        return config
+    return config.model_copy(update={"basis": basis})  # type: ignore[attr-defined]  # every model's config is pydantic's
 
 
 def _now() -> str:

@@ -77,9 +77,15 @@ def export(
     found = exporter(load(model), output)
     if not json:
         say(f"written to {output}")
-        if found is not None:
-            say(str(found))
+        for name, value in _facts(found).items():
+            say(f"{name.replace('_', ' ')}: {value}")
     return {"output": output, "to": to.value, "check": found}
+
+
+def _facts(found: Any) -> dict[str, Any]:
+    """What an exporter reports, without the path; lines for another program's input stand one below the other."""
+    fields = found._asdict() if hasattr(found, "_asdict") else vars(found) if hasattr(found, "__dict__") else {}
+    return {n: "\n  " + "\n  ".join(v) if isinstance(v, tuple) else v for n, v in fields.items() if n != "path"}
 
 
 def _exporter(target: str) -> "Callable[[Potential, Path], Any]":

@@ -128,11 +128,11 @@ def _several_digits(r2: float | None) -> str | None:
 
 
 def _print_header(model: Path, header: Mapping[str, Any]) -> None:
-    from invarion.evaluation.wording import spell
+    from invarion.evaluation.wording import spell, spell_basis
 
     past = header["provenance"]
     training, errors = past.get("training", {}), past.get("errors", {})
-    config = {name: value for name, value in header["config"].items() if name != "basis" and value is not None}
+    config = {name: value for name, value in header["config"].items() if name != "basis" and value not in (None, {})}
     facts = {
         "model": config.pop("kind", None),
         "elements": header["symbols"],
@@ -142,7 +142,7 @@ def _print_header(model: Path, header: Mapping[str, Any]) -> None:
         "units": header["units"],
         "references / eV": header["references"],
         "settings": config,
-        "basis": _describe_basis(header["config"].get("basis")),
+        "basis": spell_basis(header["config"].get("basis")),
         "training data": {key: training[key] for key in ("files", "n_train", "n_valid") if key in training} or None,
         "trained": {key: training[key] for key in ("epochs", "seed", "seconds") if key in training} or None,
         **{f"errors, {name}": _brief(values) for name, values in errors.items()},
@@ -155,18 +155,6 @@ def _print_header(model: Path, header: Mapping[str, Any]) -> None:
     for name, value in facts.items():
         if value is not None:
             show(f"{name.ljust(width)}  {spell(value)}")
-
-
-def _describe_basis(basis: Mapping[str, Any] | None) -> str | None:
-    if not basis:
-        return None
-    return f"{len(basis['invariants'])} invariants ({basis['kind']}) of ranks {spell_ranks(basis['ranks'])}"
-
-
-def spell_ranks(ranks: Sequence[int]) -> str:
-    """Tensor ranks with commas, the middle left out of a long list."""
-    head = ", ".join(map(str, ranks[:12]))
-    return head if len(ranks) <= 12 else f"{head}, ... ({len(ranks)} tensors)"
 
 
 def _brief(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from invarion.potential import Potential
 if TYPE_CHECKING:
     from ase import Atoms
 
+_FEW = 12  # elements, up to which every pair is scanned
+_TOGETHER = 64  # structures whose neighbours are searched at once
+
 
 @dataclass(frozen=True)
 class DimerScan:
@@ -56,6 +59,8 @@ def scan_dimers(
 ) -> tuple[DimerScan, ...]:
     """Scan every pair of elements from half the smallest known distance to the cutoff.
 
+    Of a potential for many elements only the pairs that the training data holds are scanned.
+
     Args:
         potential: any potential.
         smallest: smallest distance in the training data by pair ("C-H"), as `smallest_distances` finds them.
@@ -65,7 +70,9 @@ def scan_dimers(
         One scan per pair, in the order of the potential's species.
     """
     known = smallest or {}
-    return tuple(_scan(potential, a, b, known, points) for a, b in combinations_with_replacement(potential.species, 2))
+    pairs = combinations_with_replacement(potential.species, 2)
+    few = len(potential.species) <= _FEW
+    return tuple(_scan(potential, a, b, known, points) for a, b in pairs if few or _name(a, b) in known)
 
 
 def smallest_distances(atoms: "Sequence[Atoms]", cutoff: float) -> dict[str, float]:
@@ -83,8 +90,8 @@ def smallest_distances(atoms: "Sequence[Atoms]", cutoff: float) -> dict[str, flo
     {'H-O': 0.97}
     """
     found: dict[str, float] = {}
-    for structure in atoms:
-        for (z1, z2), distance in closest_distances(graph(structure, cutoff)).items():
+    for start in range(0, len(atoms), _TOGETHER):
+        for (z1, z2), distance in closest_distances(graph(atoms[start : start + _TOGETHER], cutoff)).items():
             name = _name(z1, z2)
             found[name] = min(distance, found.get(name, distance))
     return dict(sorted(found.items()))

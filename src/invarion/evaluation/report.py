@@ -24,7 +24,7 @@ from invarion.evaluation.page import (
     render_tiles,
 )
 from invarion.evaluation.plots import draw_bars, draw_curves, draw_dimers, draw_histograms, draw_parity
-from invarion.evaluation.wording import spell
+from invarion.evaluation.wording import spell, spell_basis
 from invarion.files import plain, write_atomically
 
 _COLUMNS: Mapping[str, str] = MappingProxyType(
@@ -196,7 +196,7 @@ def _card(report: Report) -> str:
         "Model": f"{_model_name(header)}, {spell(header.get('n_parameters'))} parameters, {header['dtype']}",
         "Elements": header["symbols"],
         "Cutoff": f"{header['cutoff']:g} Å",
-        "Invariants": _basis(header),
+        "Invariants": spell_basis(plain(header["config"]).get("basis")),
         "Reference energies / eV": header["references"],
         "Training data": training.get("files"),
         "Training structures": training.get("n_train"),
@@ -299,13 +299,6 @@ def _short(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _model_name(header: Mapping[str, Any]) -> str:
     return str(plain(header["config"]).get("kind", "model")).upper().replace("_", "-")
-
-
-def _basis(header: Mapping[str, Any]) -> str | None:
-    basis = plain(header["config"]).get("basis")
-    if not isinstance(basis, Mapping):
-        return None
-    return f"{len(basis['invariants'])}, {basis.get('kind', '')}, ranks up to {max(basis['ranks'])}"
 
 
 def _duration(seconds: float) -> str:

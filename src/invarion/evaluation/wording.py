@@ -23,3 +23,20 @@ def spell(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(spell(item) for item in value)
     return str(value)
+
+
+def spell_basis(basis: Any) -> str | None:
+    """A basis as a model file's header holds it, in a few words; None without one.
+
+    Args:
+        basis: of a HIP-HOP-NN (contractions of tensors of some ranks) or of an ACE model (functions by element).
+
+    >>> spell_basis({"kind": "optimal", "ranks": [0, 1], "invariants": [[[0], []], [[1, 1], [[0, 1, 1]]]]})
+    '2 invariants (optimal) of tensors of ranks 0, 1'
+    """
+    if not isinstance(basis, Mapping):
+        return basis
+    if "functions" in basis:
+        return f"{sum(map(len, basis['functions']))} functions ({basis['kind']})"
+    ranks = ", ".join(map(str, basis["ranks"][:12])) + (", ..." if len(basis["ranks"]) > 12 else "")
+    return f"{len(basis['invariants'])} invariants ({basis['kind']}) of tensors of ranks {ranks}"
