@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from invarion.exceptions import BasisError
+from invarion.exceptions import BasisError, InvarionError
 from invarion.invariants.certificate import Certificate
 from invarion.invariants.contractions import Contraction, contraction_data, read_contraction
 
@@ -225,7 +225,7 @@ class InvariantBasis:
         try:
             return _from_data(json.loads(text))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, BasisError):
+            if isinstance(error, InvarionError):
                 raise
             raise BasisError(
                 f"this is not the JSON of an invariant basis ({error}); write it with to_json()"

@@ -1,4 +1,4 @@
-"""Values and gradients over the reals and modulo primes, against Cartesian einsum, differences and exact polynomials."""
+"""Values and gradients over the reals and modulo primes, against einsum, differences and exact polynomials."""
 
 from fractions import Fraction
 
