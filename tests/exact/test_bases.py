@@ -154,7 +154,7 @@ def test_ranks_of_all_candidates_on_strata(max_rank, max_degree, have):
 
 
 def test_the_published_set_on_strata():
-    table = dict((shown, (needed, have)) for shown, needed, have in published_basis(3, 4).strata())
+    table = {shown: (needed, have) for shown, needed, have in published_basis(3, 4).strata()}
     assert table[1, 2, 3] == (13, 13)
     assert table[2, 3] == (10, 8)
     assert table[1, 3] == (8, 6)

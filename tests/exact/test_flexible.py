@@ -1,4 +1,4 @@
-"""Flexible sets: full marks on every stratum, least sizes, tables that come out again, one-anchor sets that fail where they must."""
+"""Flexible sets: full marks on every stratum, least sizes, tables that come out again, anchors that fail."""
 
 import pytest
 

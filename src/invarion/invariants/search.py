@@ -12,7 +12,7 @@ from invarion.invariants.enumeration import candidates, check_number
 from invarion.invariants.greedy import Greedy
 from invarion.invariants.journal import Journal
 
-_LOOKAHEAD = 20_000
+_LOOKAHEAD = 5_000
 """Candidates of one degree: beyond, the degree that would suffice is not searched for."""
 
 
