@@ -6,6 +6,9 @@ path of this module and the kernels of `invarion.models.kernels`, which give the
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
@@ -16,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from invarion.exceptions import ConfigError
 
+_CHOICE: ContextVar[str] = ContextVar("kernel", default="auto")
 _BLOCK = 1 << 23  # largest number of gathered values held at once by the plain path
 
 
@@ -117,12 +121,31 @@ def moments(
         return _moments(sensitivities, tensors, centers, kinds, n_atoms, n_kinds, local, kernel)
 
 
+@contextmanager
+def use_kernel(kernel: str) -> Iterator[None]:
+    """Within this block, functions and models that are told "auto" take this path.
+
+    Args:
+        kernel: "auto", "torch" or "numba", as in `environment`.
+
+    >>> with use_kernel("torch"):
+    ...     runs_fused(torch.ones(1))
+    False
+    """
+    before = _CHOICE.set(kernel)
+    try:
+        yield
+    finally:
+        _CHOICE.reset(before)
+
+
 def runs_fused(values: Tensor, kernel: str = "auto") -> bool:
-    """Whether sums over values of this type and device go through the kernels.
+    """Whether values of this type and device go through the kernels.
 
     Raises:
         ConfigError: kernel is "numba" where the kernels cannot run, or an unknown word.
     """
+    kernel = _CHOICE.get() if kernel == "auto" else kernel
     reason = why_plain(values)
     if kernel not in ("auto", "torch", "numba"):
         raise ConfigError(f'kernel is {kernel!r}; allowed are "auto", "torch" and "numba"')

@@ -7,6 +7,7 @@ inside one kernel; arrays are one-dimensional and contiguous, positions count fr
 """
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import llvmlite.binding
@@ -19,6 +20,7 @@ from numba.extending import intrinsic, models, register_model
 _INDEX = ir.IntType(32)
 
 
+@cache
 def vector_bytes() -> int:
     """Width in bytes of the widest vectors that this processor works on: 64, 32 or 16."""
     features = numba.config.CPU_FEATURES or llvmlite.binding.get_host_cpu_features().flatten()
