@@ -78,19 +78,19 @@ def test_any_one_kind_of_label_is_enough(target):
 
 def test_embedding_and_network_readouts_go_down_from_the_linear_solution():
     known = teacher(readout="embedding")
-    known.network.readouts[0].densities.data[0, 0] = 1.0
+    known.network.readouts[0].densities.data *= 30.0  # far from where the root is nearly linear
     frames = labelled(crystals(8), known)
     errors = {}
     for readout in ("linear", "embedding", "mlp"):
-        config = known.config.model_copy(update={"readout": readout, "hidden": (6,)})
+        config = known.config.model_copy(update={"readout": readout, "hidden": (8,)})
         torch.manual_seed(0)
         student = inv.Potential(config, [29], [-3.0])
         graph = inv.graph(frames, 4.5)
         student.double().network.calibrate(graph, torch.zeros(graph.n_atoms, dtype=torch.int64))
         inv.fit(student, frames, FitOptions(max_rounds=12))
-        errors[readout] = np.abs(student.predict(frames).forces - known.predict(frames).forces).max()
-    assert errors["embedding"] < 0.7 * errors["linear"]
-    assert errors["mlp"] < errors["linear"]
+        errors[readout] = np.square(student.predict(frames).forces - known.predict(frames).forces).mean() ** 0.5
+    assert errors["embedding"] < 0.9 * errors["linear"]
+    assert errors["mlp"] < 0.5 * errors["linear"]
 
 
 def test_weights_of_structures_count_as_repetitions():

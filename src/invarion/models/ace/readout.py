@@ -209,6 +209,7 @@ class Mlp(Linear):
         widths = (n_functions, *hidden)
         layers = [layer for a, b in zip(widths, hidden, strict=False) for layer in (nn.Linear(a, b), nn.SiLU())]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], 1, bias=False))
+        nn.init.zeros_(self.layers[-1].weight)  # begin as the linear model
         self.register_buffer("mean", torch.zeros(n_functions))
         self.register_buffer("scale", torch.ones(n_functions))
 
