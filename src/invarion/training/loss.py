@@ -95,11 +95,16 @@ class Loss:
             counts: labels over all processes.
             add_up: sums a tensor over processes.
         """
-        parts = [sums[0].new_zeros(()) for _ in range(4)]
+        none = sums[0].new_zeros(())
+        parts = [none] * 4
         for summand, value in zip(self.summands, sums, strict=False):
-            mean = value / (counts[summand.target] or 1.0)
-            mean = _root(mean, add_up) if summand.kind == "rmse" else mean
-            parts[summand.target] = parts[summand.target] + summand.weight * mean
+            number = counts[summand.target] or 1.0
+            if summand.kind == "rmse":
+                mean = _root(value / number, add_up) * summand.weight
+            else:
+                mean = value * (summand.weight / number)
+            before = parts[summand.target]
+            parts[summand.target] = mean if before is none else before + mean
         if self.hierarchicality > 0:
             parts[3] = sums[-1] * (self.hierarchicality / (counts.atoms or 1.0))
         return parts

@@ -51,6 +51,13 @@ class TrainingModule(pl.LightningModule):
         self._unseen: list[tuple[int, np.ndarray, Tensor]] = []
         self._valid_sums: list[Tensor] = []
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the name of every hook here, twice per hook; torch's way of setting attributes is slow
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of the global batch; each process returns its part, times the number that Lightning will divide by."""
         sums = self.loss.sums(self._predict(batch), batch.targets)
