@@ -12,6 +12,7 @@ from invarion.cli.testing import Keys, Units, parse_pairs
 
 if TYPE_CHECKING:
     from invarion.configuration import DataSets, RunConfig
+    from invarion.potential import Potential
 
 Override = Annotated[
     list[str] | None,
@@ -65,11 +66,12 @@ def train(
     sets = read_sets(settings.data)
     _print_sets(sets)
     potential = Potential.from_data(settings.model, sets.train, settings.data.references, settings.training.seed)
-    first = os.environ.get("RANK", "0") == "0"  # torchrun starts several; one of them writes
-    if first and resume is None:
+    if _leads():
+        say(_announcement(potential, folder))
+    if _leads() and resume is None:
         write_config(settings, folder / "config.yaml")
     summary = descend(potential, sets.train, sets.valid, settings.training, folder, resume is not None)
-    if not first:
+    if not _leads():
         return None
     write_config(settings, folder / "config.yaml")
     facts = {
@@ -81,6 +83,17 @@ def train(
         "options": plain(settings.training),
     }
     return finish(Run(potential, folder, settings.data, sets, facts), report=settings.output.report, quiet=json)
+
+
+def _leads() -> bool:
+    """Whether this process is the one that writes and speaks; torchrun starts several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _announcement(potential: "Potential", folder: Path) -> str:
+    kind = getattr(potential.config, "kind", "model")
+    count = sum(p.numel() for p in potential.parameters())
+    return f"training a {kind} with {count} parameters; every epoch adds a line to {folder / 'log.csv'}"
 
 
 def fit(
@@ -146,7 +159,7 @@ def _read_fit_settings(config: Path, overrides: list[str]) -> Any:
 
 
 def _print_sets(sets: "DataSets") -> None:
-    if os.environ.get("RANK", "0") != "0":
+    if not _leads():
         return
     for part, table in sets.tables.items():
         say(f"\n{part}", style="bold")

@@ -130,10 +130,21 @@ def _print_end(run: Run, errors: Mapping[str, Any], reported: bool) -> None:
     data = next(iter(run.data.test or run.data.valid or run.data.train))
     show("\nTry next:")
     for line in (
-        f"invarion info {model}",
-        f"invarion evaluate {model} {data}",
-        f"invarion md {model} {data} --steps 2000 --temperature 300 --trajectory {run.folder / 'md.extxyz'}",
+        f"info {model}",
+        f"evaluate {model} {data}",
+        f"md {model} {data} --steps 2000 --temperature 300 --trajectory {run.folder / 'md.extxyz'}",
     ):
-        show(f"  {line}")
+        show(f"  {_program()} {line}")
     if part is None:
         say("no structures were set aside for tests: name some as data.test to know the errors")
+
+
+def _program() -> str:
+    """How this program is called from here: by its name, or by its path where the name is not known."""
+    import shutil
+    import sys
+
+    program = Path(sys.argv[0])
+    if shutil.which("invarion") or program.name != "invarion":
+        return "invarion"
+    return str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from invarion.exceptions import ConfigError
 from invarion.graphs import Graph
@@ -105,6 +105,6 @@ def _names(potential: Potential, count: int) -> tuple[str, ...]:
     if isinstance(network, AceNetwork):
         return tuple(name for names in network.basis.names for name in names)
     if isinstance(network, HipNetwork):
-        widths = [int(readout.weight.shape[1]) for readout in network.readouts[1:]]
+        widths = [r.in_features for r in network.readouts[1:] if isinstance(r, nn.Linear)]
         return tuple(f"block{block}.{place}" for block, width in enumerate(widths, start=1) for place in range(width))
     return tuple(str(place) for place in range(count))

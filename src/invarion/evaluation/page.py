@@ -9,6 +9,9 @@ from matplotlib.figure import Figure
 from invarion.evaluation.plots import to_data_uri
 from invarion.evaluation.wording import spell
 
+PIXELS_PER_INCH = 100
+"""At which figures are shown; they hold more, for fine screens."""
+
 STYLE = """
 :root { color-scheme: light; --ink: #1d2939; --soft: #667085; --line: #e4e7ec; --accent: #0072b2; }
 * { box-sizing: border-box; }
@@ -73,7 +76,10 @@ def render_text(text: str, kind: str = "") -> str:
 
 def render_figure(figure: Figure | None, alt: str) -> str:
     """A picture inside the page; nothing without a figure."""
-    return "" if figure is None else f'<img alt="{escape(alt)}" src="{to_data_uri(figure)}">'
+    if figure is None:
+        return ""
+    width = round(PIXELS_PER_INCH * figure.get_figwidth())
+    return f'<img alt="{escape(alt)}" width="{width}" src="{to_data_uri(figure)}">'
 
 
 def render_pair(*parts: str) -> str:

@@ -116,7 +116,7 @@ def draw_dimers(scans: Sequence[DimerScan]) -> Figure:
     shown = sorted(scans, key=lambda s: -(s.depth or 0.0))[:_MAX_DIMERS]
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
-    figure = _figure(_WIDTH, 2.7 * rows)
+    figure = _figure(_WIDTH * max(columns, 2) / 3, 2.7 * rows)
     for place, scan in enumerate(shown, start=1):
         _draw_dimer(_axes(figure, (rows, columns, place), scan.name), scan)
     return figure
@@ -159,7 +159,7 @@ def _draw_parity(axes: Axes, unit: str, label: np.ndarray, predicted: np.ndarray
     if len(label) > 3000:  # so many points hide each other: show how many fall on each spot
         axes.hexbin(label, predicted, gridsize=90, extent=(*limits, *limits), norm=LogNorm(), cmap="viridis", mincnt=1)
     else:
-        axes.scatter(label, predicted, s=9, color=BLUE, alpha=0.5, linewidths=0)
+        axes.scatter(label, predicted, s=30 if len(label) < 200 else 9, color=BLUE, alpha=0.5, linewidths=0)
     axes.set(xlim=limits, ylim=limits, xlabel=f"reference / {unit}", ylabel=f"predicted / {unit}", aspect="equal")
 
 

@@ -44,6 +44,7 @@ _COLUMNS: Mapping[str, str] = MappingProxyType(
         "n_atoms": "atoms",
     }
 )
+_MAX_PAIRS = 100
 _HYPHEN = "\u2011"  # at which no line is broken
 _DEEP = 0.1  # eV; a fall of the dimer's energy below the closest distance seen that the report warns of
 
@@ -229,7 +230,8 @@ def _tables(report: Report, found: Mapping[str, Any]) -> str:
         {"quantity": name, **_row(found, name), "unit": unit} for name, unit in units.items() if _row(found, name)
     ]
     dimers = [
-        {"pair": s.name, "closest in training / Å": s.smallest, "falls inwards by / eV": s.depth} for s in report.dimers
+        {"pair": s.name, "closest in training / Å": s.smallest, "falls inwards by / eV": s.depth}
+        for s in _deepest(report.dimers)
     ]
     training = report.header.get("provenance", {}).get("training", {})
     return render_section(
@@ -253,7 +255,7 @@ def _summary(comparison: Comparison, found: Mapping[str, Any]) -> str:
     if found["forces_mae_mev_per_angstrom"] is not None:
         typical = 1000.0 * float(np.nanmean(np.abs(comparison.forces)))
         mae = found["forces_mae_mev_per_angstrom"]
-        share = f" ({100.0 * mae / typical:.2g} % of the mean force component)" if typical > 0 else ""
+        share = f" ({100.0 * mae / typical:.2g} % of the mean size of a component)" if typical > 0 else ""
         parts.append(f"force components are off by {mae:.3g} meV/Å on average{share}")
     if found["energy_mae_mev_per_atom"] is not None:
         parts.append(f"energies by {found['energy_mae_mev_per_atom']:.3g} meV/atom")
@@ -277,6 +279,11 @@ def _tiles(report: Report, found: Mapping[str, Any]) -> list[tuple[str, str, str
         validation = f"{spell(training.get('n_valid'))} for validation"
         shown.append(("Trained on", spell(training["n_train"]), "structures", validation))
     return shown
+
+
+def _deepest(scans: Sequence[DimerScan]) -> list[DimerScan]:
+    """The pairs to be warned of first; of very many pairs the rest is left out."""
+    return sorted(scans, key=lambda scan: -(scan.depth or 0.0))[:_MAX_PAIRS]
 
 
 def _row(found: Mapping[str, Any], name: str) -> dict[str, Any]:
