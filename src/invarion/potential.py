@@ -255,7 +255,9 @@ def _stress(g: Tensor, vectors: Tensor, graph: Graph) -> Tensor:
     outer = (vectors.detach()[:, :, None] * g[:, None, :]).flatten(1)
     strain = _sum_by(outer, graph.system[graph.centers], graph.n_systems).unflatten(1, (3, 3))
     # W is symmetric for every energy that rotations leave alone; the mean removes the rounding
-    return 0.5 * (strain + strain.mT) / graph.volume.to(strain.dtype)[:, None, None]
+    volume = graph.volume.to(strain.dtype)[:, None, None]
+    known = volume.isfinite()  # a quotient by NaN would make slopes of a loss NaN, even where it is masked out
+    return torch.where(known, 0.5 * (strain + strain.mT) / torch.where(known, volume, 1.0), torch.nan)
 
 
 def _sum_by(values: Tensor, group: Tensor, n_groups: int) -> Tensor:
