@@ -89,6 +89,21 @@ def table(title: str, rows: Sequence[Mapping[str, Any]]) -> Any:
     return result
 
 
+def facts(values: Mapping[str, Any]) -> str:
+    """Names and values one below the other; values that are None are left out.
+
+    Args:
+        values: by name.
+    """
+    from rich.markup import escape
+
+    from invarion.evaluation.wording import spell
+
+    width = max(len(name) for name in values)
+    known = {name: value for name, value in values.items() if value is not None}
+    return "\n".join(f"{name.ljust(width)}  {escape(spell(value))}" for name, value in known.items())
+
+
 def _run(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> None:
     """Call a command; with --json nothing but its result may reach stdout, whatever a library prints."""
     if not options.get("json"):

@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from invarion.cli.frame import Json, command, show
+from invarion.cli.frame import Json, command, facts, show
 
 
 def register(app: typer.Typer) -> None:
@@ -18,5 +18,5 @@ def doctor(json: Json = False) -> Any:
 
     report = examine()
     if not json:
-        show(report)
+        show(facts({name.replace("_", " "): value for name, value in report.items()}))
     return report

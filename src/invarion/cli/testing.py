@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from invarion.cli.frame import Json, command, say, show, table
+from invarion.cli.frame import Json, command, facts, say, show, table
 
 Keys = Annotated[
     list[str] | None, typer.Option("--key", help="Name of a label in the files, e.g. energy=E_dft; may be repeated.")
@@ -128,12 +128,12 @@ def _several_digits(r2: float | None) -> str | None:
 
 
 def _print_header(model: Path, header: Mapping[str, Any]) -> None:
-    from invarion.evaluation.wording import spell, spell_basis
+    from invarion.evaluation.wording import spell_basis
 
     past = header["provenance"]
     training, errors = past.get("training", {}), past.get("errors", {})
     config = {name: value for name, value in header["config"].items() if name != "basis" and value not in (None, {})}
-    facts = {
+    content = {
         "model": config.pop("kind", None),
         "elements": header["symbols"],
         "cutoff": f"{header['cutoff']:g} Å",
@@ -150,11 +150,8 @@ def _print_header(model: Path, header: Mapping[str, Any]) -> None:
         "versions": past.get("versions"),
         "format": header["format"],
     }
-    width = max(len(name) for name in facts)
     show(f"[bold]{model}[/bold]")
-    for name, value in facts.items():
-        if value is not None:
-            show(f"{name.ljust(width)}  {spell(value)}")
+    show(facts(content))
 
 
 def _brief(values: Mapping[str, Any]) -> dict[str, Any]:
