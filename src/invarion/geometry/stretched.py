@@ -13,6 +13,8 @@ import numpy as np
 from invarion.exceptions import ConfigError
 from invarion.geometry.harmonics import coefficient_grid, squared_norms
 
+_MOST_RANK = 12
+
 
 @cache
 def stretched_numerators(rank: int, part: int) -> np.ndarray:
@@ -27,6 +29,8 @@ def stretched_numerators(rank: int, part: int) -> np.ndarray:
     """
     if not 0 <= part <= rank:
         raise ConfigError(f"part is {part} for rank {rank}; allowed is 0 <= part <= rank")
+    if rank > _MOST_RANK:
+        raise ConfigError(f"rank is {rank}; tables of whole numbers are exact in 64 bits up to rank {_MOST_RANK}")
     products = _multiply_grids(coefficient_grid(part), coefficient_grid(rank - part))
     weighted = coefficient_grid(rank) * _power_weights(rank)
     result = np.einsum("mij,abij->mab", weighted, products)

@@ -20,12 +20,13 @@ class Search:
         cost: name of the cost that was made small.
         n_candidates: contractions offered.
         n_trials: random points (each modulo its own prime) at which every rejected candidate was dependent.
-        error_bound: largest chance that any rejection was wrong (Schwartz-Zippel, union over candidates).
+        error_bound: largest chance that any rejection was wrong (Schwartz-Zippel, summed over the unproved ones).
         sufficient_degree: least degree that gives a complete set where this one is not; None if not needed or too far.
         least_odd_degree: least degree of invariants that change sign under reflection; None when not looked for.
         n_targets: of a separating set, random environments for which no partner was found at last.
         n_starts: searches for partners of each of them.
         miss_bound: upper 95 % limit of the share of searches that would end at a partner not found.
+        n_unproved: rejections that rest on random points; the others follow from a count of dimensions (proof).
     """
 
     cost: str
@@ -37,6 +38,7 @@ class Search:
     n_targets: int | None = None
     n_starts: int | None = None
     miss_bound: float | None = None
+    n_unproved: int | None = None
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,9 @@ def conditioned_basis(
     chosen = _grow(pool, gradients, greedy)
     if criterion == "singular":
         chosen = _exchange(chosen, pool, gradients, slots, seed)
-    search = Search(f"{criterion} of the Jacobian", len(pool), greedy.n_trials, greedy.error_bound)
+    search = Search(
+        f"{criterion} of the Jacobian", len(pool), greedy.n_trials, greedy.error_bound, n_unproved=greedy.n_unproved
+    )
     members = tuple(pool[i] for i in chosen)
     return assemble(slots, channels, "conditioned", "even", max_degree, members, price, search)
 

@@ -6,19 +6,22 @@ from copy import deepcopy
 import numpy as np
 
 from invarion.exceptions import BasisError
+from invarion.geometry.harmonics import component_slices
 from invarion.invariants.contractions import Contraction
 from invarion.invariants.fields import PRIMES, PrimeField
 from invarion.invariants.gradients import jacobian
 from invarion.invariants.independence import RowSpace, minor, rotation_tangents
 
 _CHUNK = 4096
+_MOST_DRAWS = 8
 
 
 class Greedy:
     """Keeps every contraction offered that is independent of those kept before.
 
     Candidates are judged at several random points, each modulo its own prime. One kept at any point is independent
-    (proof). One rejected at all of them is dependent up to the error bound, or surely, once the set is complete.
+    (proof). One rejected at all of them is dependent up to the error bound; surely, where those kept before it on its
+    own tensors are already as many as these tensors can have.
 
     Args:
         ranks: rank of every tensor.
@@ -27,20 +30,16 @@ class Greedy:
     """
 
     def __init__(self, ranks: Sequence[int], n_trials: int = 2, seed: int = 0) -> None:
-        self.ranks, self.n_offered, self.degree_sum = tuple(ranks), 0, 0
+        self.ranks, self.n_offered, self.n_unproved, self._degrees = tuple(ranks), 0, 0, 0
         self.kept: list[Contraction] = []
-        size = sum(2 * rank + 1 for rank in ranks)
-        self._fields = [PrimeField(p) for p in PRIMES[-n_trials:]]
-        self._points = [f.random(np.random.default_rng((seed, t, size)), size) for t, f in enumerate(self._fields)]
-        self._spaces = [RowSpace(size, f) for f in self._fields]
-        tangents = (rotation_tangents(ranks, x, f) for x, f in zip(self._points, self._fields, strict=True))
-        self.orbit_dimension = max(len(minor(t, f)[0]) for t, f in zip(tangents, self._fields, strict=True))
-        self.target = size - self.orbit_dimension
+        self._trials = [_Trial(self.ranks, prime, (seed, number)) for number, prime in enumerate(PRIMES[-n_trials:])]
+        self.orbit_dimension = max(t.orbit_dimension(range(len(self.ranks))) for t in self._trials)
+        self.target = sum(2 * rank + 1 for rank in ranks) - self.orbit_dimension
 
     @property
     def n_trials(self) -> int:
         """Number of random points."""
-        return len(self._fields)
+        return len(self._trials)
 
     @property
     def complete(self) -> bool:
@@ -49,9 +48,9 @@ class Greedy:
 
     @property
     def error_bound(self) -> float:
-        """Chance that any rejection was wrong: (degree of the minor / prime)^trials for each candidate."""
-        single = (self.degree_sum + max((c.degree for c in self.kept), default=0)) / min(f.prime for f in self._fields)
-        return min(1.0, self.n_offered * single ** len(self._fields))
+        """Chance that any rejection was wrong, by Schwartz and Zippel: each (degree of a minor / prime)^trials."""
+        single = (self._degrees + max((c.degree for c in self.kept), default=0)) / min(PRIMES)
+        return min(1.0, self.n_unproved * single**self.n_trials)
 
     def copy(self) -> "Greedy":
         """A selection that goes on from here without changing this one."""
@@ -84,14 +83,84 @@ class Greedy:
         return new
 
     def _offer_chunk(self, contractions: Sequence[Contraction], limit: int | None) -> list[Contraction]:
-        choices = []
-        for field, point, space in zip(self._fields, self._points, self._spaces, strict=True):
-            rows = jacobian(contractions, self.ranks, point[None], field)[0]
-            choices.append(space.offer(rows, limit))
-        if any(choice != choices[0] for choice in choices):
-            raise BasisError("random points disagree about independence (chance below 1e-5); use another seed")
-        new = [contractions[i] for i in choices[0]]
+        chosen = self._agree(contractions, limit)
+        new = [contractions[i] for i in chosen]
+        filled = len(self.kept) + len(new) == self.target or len(new) == limit
+        judged = chosen[-1] + 1 if filled and chosen else len(contractions)
+        self._count_unproved(contractions[:judged], set(chosen))
         self.kept += new
         self.n_offered += len(contractions)
-        self.degree_sum += sum(c.degree - 1 for c in new)
+        self._degrees += sum(c.degree - 1 for c in new)
         return new
+
+    def _agree(self, contractions: Sequence[Contraction], limit: int | None) -> list[int]:
+        """What all trials keep; one that misses a member another trial proves independent is drawn again."""
+        for _ in range(_MOST_DRAWS):
+            spaces = [deepcopy(trial.space) for trial in self._trials]
+            choices = [t.judge(space, contractions, limit) for t, space in zip(self._trials, spaces, strict=True)]
+            best = min(choices, key=lambda choice: [-i for i in _indicator(choice, len(contractions))])
+            if all(choice == best for choice in choices):
+                for trial, space in zip(self._trials, spaces, strict=True):
+                    trial.space = space
+                return best
+            for trial, choice in zip(self._trials, choices, strict=True):
+                if choice != best:
+                    trial.redraw(self.kept)
+        raise BasisError("random points keep disagreeing about independence; please report this request")
+
+    def _count_unproved(self, contractions: Sequence[Contraction], chosen: set[int]) -> None:
+        """Count rejections that no dimension count proves."""
+        masks = [_mask(c) for c in self.kept]
+        for index, contraction in enumerate(contractions):
+            mask = _mask(contraction)
+            if index in chosen:
+                masks.append(mask)
+            elif not self._is_closed(set(contraction.vertices), sum(1 for m in masks if not m & ~mask)):
+                self.n_unproved += 1
+
+    def _is_closed(self, slots: set[int], count: int) -> bool:
+        """Whether so many independent members on these tensors leave no room for another."""
+        dimension = sum(2 * self.ranks[s] + 1 for s in slots)
+        return count >= dimension - 3 and count == dimension - self._trials[0].orbit_dimension(sorted(slots))
+
+
+class _Trial:
+    """One random point modulo one prime, and the gradients kept there."""
+
+    def __init__(self, ranks: tuple[int, ...], prime: int, seed: tuple[int, ...]) -> None:
+        self._ranks, self._field, self._seed = ranks, PrimeField(prime), seed
+        self._draw()
+
+    def _draw(self) -> None:
+        size = sum(2 * rank + 1 for rank in self._ranks)
+        self._point = self._field.random(np.random.default_rng((*self._seed, size)), size)
+        self.space = RowSpace(size, self._field)
+
+    def redraw(self, kept: Sequence[Contraction]) -> None:
+        """Another point, with the gradients of the members kept so far."""
+        self._seed = (*self._seed, 1)
+        self._draw()
+        self.judge(self.space, kept, None)
+
+    def judge(self, space: RowSpace, contractions: Sequence[Contraction], limit: int | None) -> list[int]:
+        """Indices of the contractions that enlarge a span; the span grows by them."""
+        return space.offer(jacobian(contractions, self._ranks, self._point[None], self._field)[0], limit)
+
+    def orbit_dimension(self, slots: Sequence[int]) -> int:
+        """Dimension of the orbit of some tensors of the point under rotations."""
+        slices = component_slices(self._ranks)
+        tangents = rotation_tangents(self._ranks, self._point, self._field)
+        return len(minor(np.concatenate([tangents[:, slices[s]] for s in slots], 1), self._field)[0])
+
+
+def _indicator(choice: Sequence[int], size: int) -> list[int]:
+    """1 where an index is chosen: of two choices, the one with the first extra member is right."""
+    marks = [0] * size
+    for index in choice:
+        marks[index] = 1
+    return marks
+
+
+def _mask(contraction: Contraction) -> int:
+    """The tensors of a contraction as bits."""
+    return sum(1 << slot for slot in set(contraction.vertices))

@@ -77,6 +77,7 @@ def optimal_basis(
         greedy.error_bound,
         offers.sufficient_degree(greedy, top),
         least_odd_degree(slots) if parity == "both" else None,
+        n_unproved=greedy.n_unproved,
     )
     members = (*by_cost(greedy.kept, price), *odd)
     return assemble(slots, channels, "optimal", parity, max_degree or top, members, price, search)

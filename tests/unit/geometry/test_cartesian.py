@@ -87,3 +87,10 @@ def test_wrong_shapes():
         integer_cartesian_basis(-1)
     with pytest.raises(ConfigError, match="part is 4"):
         stretched_numerators(3, 4)
+    with pytest.raises(ConfigError, match="exact in 64 bits up to rank 12"):
+        stretched_table(13, 1)
+
+
+def test_whole_numbers_stay_exact_up_to_the_largest_rank():
+    table = stretched_table(12, 6)
+    assert np.einsum("mab,nab->mn", table, table) == pytest.approx(np.eye(25), abs=1e-12)
