@@ -28,7 +28,8 @@ def test_dimer_is_c2_at_the_cutoff(smooth_potential):
     force = dimer_force(smooth_potential, inside)
     slope = np.diff(force) / h
     assert np.abs(force[0]) < 1e-3
-    assert np.abs(slope[0]) < 0.2 * max(np.abs(slope[-1]), 1e-2)
+    # a slope that falls linearly to zero at the cutoff is a third here of what it is three times as far away
+    assert np.abs(slope[0]) < 0.4 * max(np.abs(slope[-1]), 1e-2)
 
 
 def test_force_fades_when_an_atom_leaves_a_cluster(smooth_potential):
