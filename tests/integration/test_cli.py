@@ -337,3 +337,32 @@ def test_version():
     import invarion
 
     assert call("--version").stdout.strip() == f"invarion {invarion.__version__}"
+
+
+def test_doctor_says_what_runs_here():
+    found = parsed("doctor")
+    assert found["path"] in ("numba", "torch")
+    assert found["microseconds_per_atom"] > 0
+    assert "torch" in found["versions"]
+    assert "processor" in call("doctor").stdout
+
+
+def test_fit_of_an_ace_model(tmp_path):
+    silicon = Path(__file__).parents[1] / "data" / "silicon.extxyz"
+    config = tmp_path / "ace.yaml"
+    config.write_text(f"""
+data: {{train: {silicon}, split: {{parts: [0.75, 0.25], seed: 1}}}}
+model: {{kind: ace, cutoff: 4.5, n_radial: 3, max_rank: 2, max_degree: 2}}
+fit: {{method: ridge}}
+output: {{folder: {tmp_path / "si"}}}
+""")
+    found = parsed("fit", config)
+    assert found["valid"]["n_structures"] == 4
+    assert found["valid"]["forces_mae_mev_per_angstrom"] < 400
+    again = parsed("evaluate", tmp_path / "si" / "model.inv", silicon)
+    assert again["per_group"].keys() == {"AIMD-NVT", "Elastic", "Surface", "Vacancy"}
+    assert isinstance(parsed("info", tmp_path / "si" / "model.inv")["config"]["basis"], dict)
+    exported = call("export", tmp_path / "si" / "model.inv", "--to", "yace", "-o", tmp_path / "si.yace")
+    assert exported.exit_code == 0
+    assert "pair_style pace" in exported.stderr
+    assert "did you mean 'method'" in refused("fit", config, "-o", "fit.metod=ridge")
