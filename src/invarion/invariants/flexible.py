@@ -151,7 +151,7 @@ def complete_strata(
     """
     name, price = cost
     members = [Contraction((slot,)) for slot, rank in enumerate(ranks) if rank == 0]
-    offered, unproved, bound, journal = len(members), 0, 0.0, journal or Journal(None, "")
+    offered, unproved, trials, bound, journal = len(members), 0, 0, 0.0, journal or Journal(None, "")
     for slots in strata:
         greedy = Greedy([ranks[s] for s in slots], seed=seed)
         greedy.offer([_relabel(c, slots.index) for c in members if set(c.vertices) <= set(slots)])
@@ -161,8 +161,8 @@ def complete_strata(
         _refuse_if_short(offers, greedy, offers.fill(greedy, max_degree))
         members += [_relabel(c, slots.__getitem__) for c in greedy.kept[before:]]
         offered, bound = offered + greedy.n_offered, bound + greedy.error_bound
-        unproved += greedy.n_unproved
-    search = Search(name, offered, greedy.n_trials, bound, n_unproved=unproved)
+        unproved, trials = unproved + greedy.n_unproved, greedy.n_trials
+    search = Search(name, offered, trials, bound, n_unproved=unproved)
     return tuple(by_cost(members, price)), search
 
 
