@@ -1,7 +1,7 @@
 """The HIP family: one message-passing network over three kinds of environment invariants."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -130,8 +130,9 @@ class HipNetwork(nn.Module):
         widths = (layout.n_species, *layout.n_features)
         sizes = zip(widths[:-1], layout.n_middle, widths[1:], strict=True)
         self.blocks = nn.ModuleList(nn.ModuleList(_block(layout, *size)) for size in sizes)
-        self.readouts = nn.ModuleList(nn.Linear(width, 1, bias=block > 0) for block, width in enumerate(widths))
-        nn.init.zeros_(self.readouts[0].weight)  # reference energies start this term; it learns the rest
+        first, *others = (nn.Linear(width, 1, bias=block > 0) for block, width in enumerate(widths))
+        nn.init.zeros_(first.weight)  # reference energies start this term; it learns the rest
+        self.readouts = nn.ModuleList([first, *others])
 
     def forward(self, graph: Graph, index: Tensor, exchange: Exchange = same) -> Tensor:
         """Energy terms of every atom.
@@ -149,8 +150,9 @@ class HipNetwork(nn.Module):
         terms = [self.readouts[0](features)]
         for number, (block, readout) in enumerate(zip(self.blocks, self.readouts[1:], strict=True)):
             first = number == 0
-            features = block[0](features if first else exchange(features), edges, first)
-            for layer in block[1:]:
+            interaction, *atom_layers = cast(nn.ModuleList, block)
+            features = interaction(features if first else exchange(features), edges, first)
+            for layer in atom_layers:
                 features = layer(features)
             terms.append(readout(features))
         return torch.cat(terms, dim=1)
@@ -169,7 +171,7 @@ class HipNetwork(nn.Module):
         for module in self.modules():
             if isinstance(module, Sensitivities):
                 module.calibrate(nearest)
-        adjustable = [module for module in self.modules() if hasattr(module, "calibrating")]
+        adjustable: list[Any] = [module for module in self.modules() if hasattr(module, "calibrating")]
         for module in adjustable:
             module.calibrating = True
         self(graph, index)
@@ -196,8 +198,3 @@ def _linear(n_in: int, n_out: int) -> nn.Linear:
     layer = nn.Linear(n_in, n_out)
     nn.init.xavier_normal_(layer.weight)
     return layer
-
-
-def interactions(network: HipNetwork) -> Sequence[Interaction]:
-    """The interaction layers of a network, from the first block to the last."""
-    return [module for module in network.modules() if isinstance(module, Interaction)]
