@@ -148,6 +148,10 @@ def _fit(run: _Run, place: RunFolder, identity: Mapping[str, Any], resume: bool)
         )
     except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
         raise TrainingInterrupted(_farewell(len(log.rows), place)) from stop
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise TrainingError(_advice_on_memory(run)) from error
     finally:
         _settle(run.potential, best.weights, run.device)
     if best.errors is None and run.everyone.rank == 0:
@@ -265,6 +269,19 @@ def _restore(potential: Potential, checkpoint: Mapping[str, Any]) -> TrainingSum
     errors = None if best["errors"] is None else Errors(*best["errors"])
     return TrainingSummary(
         epochs, course["elapsed"], course["stopped_by"] or "max_epochs", best["epoch"] or epochs, errors
+    )
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # on the CPU torch has no class of its own for it
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _advice_on_memory(run: _Run) -> str:
+    return (
+        f"out of memory on {run.device}: lower batch_size ({run.options.batch_size} structures) or batch_edges "
+        f"({run.options.batch_edges}), or valid_edges ({run.options.valid_edges}) if it happened in a validation; the "
+        f"largest structure has {run.train.costs.max()} edges and atoms"
     )
 
 

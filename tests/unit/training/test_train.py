@@ -15,7 +15,7 @@ from invarion.exceptions import ConfigError, DataError, InvarionError
 from invarion.potential import Potential
 from invarion.training import TrainingError, TrainOptions, train
 from invarion.training.reporting import COLUMNS
-from springs import Springs, crystals, molecules
+from springs import SpringNetwork, Springs, crystals, molecules
 
 FAST = TrainOptions(max_epochs=3, learning_rate=3e-2, batch_size=4)
 TRAIN, VALID = molecules(16), molecules(6, seed=1)
@@ -202,6 +202,47 @@ def test_a_loss_that_is_no_number_names_step_and_structures(tmp_path):
     with pytest.raises(TrainingError, match=r"epoch 1: the loss is (nan|inf) at step 2, training struct") as caught:
         train(fresh(), TRAIN, VALID, options, tmp_path)
     assert "learning_rate (1e+30)" in str(caught.value)
+
+
+def test_a_loss_that_turns_nan_leaves_the_best_weights_and_the_last_checkpoint(tmp_path, monkeypatch):
+    forward, calls = SpringNetwork.forward, []
+
+    def break_at_step_eleven(self, graph, index):
+        calls.append(self.training)
+        return forward(self, graph, index) * (float("nan") if sum(calls) == 11 else 1.0)
+
+    monkeypatch.setattr(SpringNetwork, "forward", break_at_step_eleven)
+    potential = fresh()
+    with pytest.raises(TrainingError, match="epoch 3: the loss is nan at step 11, training structures"):
+        train(potential, TRAIN, VALID, FAST, tmp_path)
+    assert len(rows(tmp_path)) == 2
+    best = min(float(row["valid_loss"]) for row in rows(tmp_path))
+    monkeypatch.setattr(SpringNetwork, "forward", forward)
+    assert forces_mae(potential, VALID) == pytest.approx(
+        next(float(r["valid_forces_mae_mev_per_angstrom"]) for r in rows(tmp_path) if float(r["valid_loss"]) == best)
+    )
+    assert train(fresh(), TRAIN, VALID, FAST, tmp_path, resume=True).epochs == 3
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA"), RuntimeError("you can't allocate memory: 9 bytes")])
+def test_running_out_of_memory_gives_advice(tmp_path, monkeypatch, error):
+    def forward(self, graph, index):
+        raise error
+
+    monkeypatch.setattr(SpringNetwork, "forward", forward)
+    with pytest.raises(TrainingError, match=r"out of memory on cpu: lower batch_size \(4 structures\)"):
+        train(fresh(), TRAIN, VALID, FAST, tmp_path)
+
+
+def test_the_gradient_is_clipped(tmp_path):
+    # far below AdamW's epsilon of 1e-8 its steps are proportional to the gradient
+    moved = []
+    for clip in (1e-10, 1e-12):
+        potential = fresh(dtype=torch.float64)
+        before = weights(potential)
+        train(potential, TRAIN, [], FAST.model_copy(update={"gradient_clip": clip, "weight_decay": 0.0}), tmp_path)
+        moved.append(max(float((p - before[name]).abs().max()) for name, p in weights(potential).items()))
+    assert moved[1] == pytest.approx(moved[0] / 100, rel=0.05)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
