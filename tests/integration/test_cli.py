@@ -239,6 +239,22 @@ def test_describe_writes_features_of_a_model(run, tmp_path):
     )
 
 
+def test_describe_writes_features_of_a_basis(tmp_path):
+    from invarion.engines.sklearn import InvariantDescriptor
+    from invarion.invariants import optimal_basis
+
+    (tmp_path / "basis.json").write_text(optimal_basis(max_rank=2).to_json())
+    data, expected = f"{ETHANOL}/test.extxyz@:2", read(ETHANOL / "test.extxyz", index=":2")
+    for source, per in ((tmp_path / "basis.json", "atom"), ("channelwise", "structure")):
+        parsed("describe", source, data, "--cutoff", 4, "--n-radial", 2, "--per", per, "-o", tmp_path / "f.npz")
+        basis = optimal_basis(max_rank=2) if per == "atom" else "channelwise"
+        rows = InvariantDescriptor(cutoff=4.0, n_radial=2, basis=basis, per=per).fit_transform(expected)
+        content = np.load(tmp_path / "f.npz")
+        np.testing.assert_allclose(content["features"], rows)
+        assert len(content["names"]) == rows.shape[1]
+    assert "is no file" in refused("describe", "absent.inv", data)
+
+
 def test_init_writes_a_config_that_trains(tmp_path):
     config = tmp_path / "config.yaml"
     assert call("init", f"{ETHANOL}/train.extxyz@:12", "-o", config).exit_code == 0
@@ -339,6 +355,24 @@ def test_version():
     assert call("--version").stdout.strip() == f"invarion {invarion.__version__}"
 
 
+def test_converted_energies_are_in_ev(tmp_path, monkeypatch):
+    import torch
+
+    import invarion as inv
+
+    config = inv.hip_nn(cutoff=4.0, n_features=3, n_interactions=1, n_atom_layers=0, n_sensitivities=4)
+    potential = inv.Potential(config, (1, 6, 8)).double().eval()
+    water = read(ETHANOL / "test.extxyz", index="0")
+    before = potential.predict([water]).energy[0]
+    monkeypatch.setattr("invarion.models.hippynn.convert_hippynn_folder", lambda folder, trust: potential)
+    result = call("convert", "hippynn", tmp_path, "--trust", "--energy-unit", "kcal/mol", "-o", tmp_path / "m.inv")
+    assert result.exit_code == 0, result.stderr
+    assert "kcal/mol" in result.stderr
+    after = inv.load(tmp_path / "m.inv").predict([water]).energy[0]
+    assert after == pytest.approx(before * 0.043364104, rel=1e-6)
+    assert torch.equal(potential.scale, inv.load(tmp_path / "m.inv").scale)
+
+
 def test_doctor_says_what_runs_here():
     found = parsed("doctor")
     assert found["path"] in ("numba", "torch")
@@ -365,4 +399,4 @@ output: {{folder: {tmp_path / "si"}}}
     exported = call("export", tmp_path / "si" / "model.inv", "--to", "yace", "-o", tmp_path / "si.yace")
     assert exported.exit_code == 0
     assert "pair_style pace" in exported.stderr
-    assert "did you mean 'method'" in refused("fit", config, "-o", "fit.metod=ridge")
+    assert "did you mean 'method'" in refused("fit", config, "-o", "fit.meth=ridge")
