@@ -4,7 +4,7 @@ import pytest
 
 from invarion.exceptions import BasisError
 from invarion.invariants import InvariantBasis, flexible_basis
-from invarion.invariants.flexible import anchored_basis, find_flexible
+from invarion.invariants.flexible import all_pairs_basis, anchored_basis, find_flexible
 from invarion.invariants.tables import stored_basis
 from invarion.invariants.tables.generate import main
 
@@ -68,6 +68,13 @@ def test_cost_counts():
     cheap = flexible_basis(max_rank=2, cost="monomials")
     assert is_flexible(cheap)
     assert len(cheap) == 6
+
+
+@pytest.mark.parametrize("max_rank", [0, 1, 2, 3, 4])
+def test_all_pairs_are_the_flexible_set(max_rank):
+    basis = all_pairs_basis(max_rank)
+    assert basis.invariants == flexible_basis(max_rank=max_rank).invariants
+    assert is_flexible(basis)
 
 
 @pytest.mark.parametrize(("max_rank", "anchor"), [(2, 2), (3, 2), (3, 3), (4, 2)])

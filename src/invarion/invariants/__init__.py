@@ -10,10 +10,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from invarion.invariants.basis import InvariantBasis as InvariantBasis
     from invarion.invariants.certificate import Certificate as Certificate
+    from invarion.invariants.certificate import certify as certify
+    from invarion.invariants.completeness import Ambiguity as Ambiguity
+    from invarion.invariants.completeness import ambiguity as ambiguity
+    from invarion.invariants.conditioned import conditioned_basis as conditioned_basis
+    from invarion.invariants.conditioned import conditioning as conditioning
     from invarion.invariants.contractions import Contraction as Contraction
+    from invarion.invariants.custom import custom_basis as custom_basis
+    from invarion.invariants.enumeration import enumerate_contractions as enumerate_contractions
+    from invarion.invariants.flexible import all_pairs_basis as all_pairs_basis
+    from invarion.invariants.flexible import anchored_basis as anchored_basis
+    from invarion.invariants.flexible import flexible_basis as flexible_basis
     from invarion.invariants.molien import molien_counts as molien_counts
     from invarion.invariants.optimal import optimal_basis as optimal_basis
+    from invarion.invariants.polynomial import Polynomial as Polynomial
     from invarion.invariants.published import published_basis as published_basis
+    from invarion.invariants.separating import separating_basis as separating_basis
 
 _MODULES = MappingProxyType(
     {
@@ -22,7 +34,9 @@ _MODULES = MappingProxyType(
         "Contraction": "contractions",
         "InvariantBasis": "basis",
         "Polynomial": "polynomial",
+        "all_pairs_basis": "flexible",
         "ambiguity": "completeness",
+        "anchored_basis": "flexible",
         "certify": "certificate",
         "conditioned_basis": "conditioned",
         "conditioning": "conditioned",

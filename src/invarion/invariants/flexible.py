@@ -117,10 +117,35 @@ def anchored_basis(max_rank: int, anchor: int = 2, *, seed: int = 0) -> Invarian
         raise BasisError(f"anchor is {anchor}; it must be a rank from 2 to max_rank = {max_rank}")
     alone = [(0, rank) for rank in slots if rank]
     tied = [tuple(sorted((0, rank, anchor))) for rank in slots if rank not in (0, anchor)]
+    return _from_strata("anchored", slots, [*alone, *tied], seed)
+
+
+def all_pairs_basis(max_rank: int, *, seed: int = 0) -> InvariantBasis:
+    """The all-pairs set: pure invariants of every tensor, and invariants that tie each pair, cheapest first.
+
+    Larger strata are not looked at; `strata()` shows that none needs more, so that this is the flexible set.
+
+    Args:
+        max_rank: L >= 0.
+        seed: of the random points.
+
+    References:
+        Bujack, Shinkle, Allen, Suk, Lubbers, arXiv:2503.21939.
+
+    Example:
+        >>> all_pairs_basis(2).invariants == flexible_basis(2).invariants
+        True
+    """
+    slots = tensor_ranks(max_rank, 1, None)
+    return _from_strata("all_pairs", slots, [s for s in strata_of(slots) if len(s) <= 3], seed)
+
+
+def _from_strata(kind: str, slots: tuple[int, ...], strata: list[tuple[int, ...]], seed: int) -> InvariantBasis:
+    """A basis that is made complete on the given strata, and is certified on all."""
     cost = cost_function("degree", slots)
-    members, search = complete_strata(slots, [*alone, *tied], cost, None, seed)
+    members, search = complete_strata(slots, strata, cost, None, seed)
     top = max(c.degree for c in members)
-    return assemble(slots, 1, "anchored", "even", top, members, cost[1], search, strata_of(slots))
+    return assemble(slots, 1, kind, "even", top, members, cost[1], search, strata_of(slots))
 
 
 def complete_strata(
