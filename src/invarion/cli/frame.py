@@ -145,10 +145,8 @@ def _explain(error: BaseException) -> tuple[int, str]:
     if isinstance(error, MemoryError) or "out of memory" in str(error):
         return FAILURE, f"Error: out of memory ({error}); use a smaller batch (training.batch_edges) or fewer features"
     if isinstance(error, ModuleNotFoundError):
-        return (
-            FAILURE,
-            f"Error: this needs the package {error.name!r}, which is not installed: pip install {error.name}",
-        )
+        package = {"sklearn": "scikit-learn"}.get(error.name or "", error.name)
+        return MISTAKE, f"Error: this needs the package {package}, which is not installed: pip install {package}"
     name = type(error).__name__
     return FAILURE, f"Error: invarion failed ({name}: {error}); run again with --debug for the traceback, and report it"
 
