@@ -13,9 +13,10 @@ from ddp_run import OPTIONS, run
 HERE = Path(__file__).parent
 
 
-def torchrun(folder: Path) -> None:
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(HERE / "ddp_run.py"), folder]
+def torchrun(folder: Path, *arguments: str) -> None:
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(HERE / "ddp_run.py")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
+    command += [str(folder), *arguments]
     subprocess.run([sys.executable, *command], env=environment, check=True, capture_output=True, timeout=300)
 
 
@@ -24,8 +25,9 @@ def log(folder: Path) -> list[dict[str, float]]:
         return [{k: float(v) for k, v in row.items() if v and k != "time_s"} for row in csv.DictReader(file)]
 
 
-def test_two_processes_equal_one(tmp_path):
-    torchrun(tmp_path / "two")
+def test_two_processes_equal_one_and_can_be_resumed(tmp_path):
+    torchrun(tmp_path / "two", "3")
+    torchrun(tmp_path / "two", "5", "resume")
     alone = run(tmp_path / "one").state_dict()
     first, second = (torch.load(tmp_path / "two" / f"weights_{rank}.pt", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(first[name], second[name]) for name in first)
