@@ -40,7 +40,7 @@ def structures() -> list:
     return [molecule("CH3CH2OH"), crystal, molecule("H2O")]
 
 
-@pytest.fixture()
+@pytest.fixture
 def stored(tmp_path: Path) -> Path:
     path = tmp_path / "model.inv"
     inv.save(make_potential(), path)
@@ -131,7 +131,7 @@ def test_every_truncation_is_refused(stored):
     content = stored.read_bytes()
     for length in [0, 1, 7, 8, 9, 100, len(content) // 2, len(content) - 1]:
         stored.write_bytes(content[:length])
-        with pytest.raises(ModelFileError, match="cut short|damaged"):
+        with pytest.raises(ModelFileError, match=r"cut short|damaged"):
             inv.load(stored)
 
 
@@ -149,7 +149,7 @@ def test_every_flipped_bit_is_noticed(stored):
 def test_huge_header_is_refused_before_it_is_read(length, tmp_path):
     path = tmp_path / "hostile.inv"
     path.write_bytes(length.to_bytes(8, "little") + b"{" * 64)
-    with pytest.raises(ModelFileError, match="header claims|cut short"):
+    with pytest.raises(ModelFileError, match=r"header claims|cut short"):
         inv.load(path)
 
 

@@ -136,10 +136,11 @@ class _Frames:
         self._append = True
 
     def _write(self, atoms: "Atoms", path: Path) -> None:
-        from ase.io import Trajectory, write
+        from ase.io import write
+        from ase.io.trajectory import TrajectoryWriter
 
         if path.suffix == ".traj":  # ase.io.write begins these anew every time
-            with Trajectory(path, "a" if self._append else "w") as file:
+            with TrajectoryWriter(path, "a" if self._append else "w") as file:
                 file.write(atoms)
         else:
             write(path, atoms, append=self._append)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from invarion.evaluation.dimers import DimerScan
 from invarion.evaluation.errors import Comparison
@@ -104,6 +104,7 @@ def draw_curves(log: Mapping[str, Sequence[float]]) -> Figure:
         for label, values, color in curves:
             _draw_curve(axes, np.asarray(log["epoch"], float), np.asarray(values, float), label, color)
         axes.set(xlabel="epoch", ylabel=unit, yscale="log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
