@@ -111,6 +111,8 @@ def _run(function: Callable[..., Any], args: tuple[Any, ...], options: dict[str,
         return
     with contextlib.redirect_stdout(sys.stderr):
         result = function(*args, **options)
+    if result is None:  # a process of torchrun that is not the one to speak
+        return
     from invarion.files import to_json
 
     sys.stdout.write(to_json(result) + "\n")
