@@ -29,9 +29,9 @@ _ENVIRONMENTS = 24
 def conditioned_basis(config: "AceConfig", atoms: "Sequence[Atoms]") -> AceBasis:
     """A functionally independent subset chosen by the determinant of its Jacobian over environments of structures.
 
-    Functions and A-basis values are scaled by their spread over the structures. Members are added one by one, each the
-    one that raises the mean log determinant over the environments most (D-optimality), until no further function is
-    independent; that is judged exactly.
+    A-basis values are scaled by their spread over the structures, gradients to unit length on the average, so that the
+    choice is about directions. Members are added one by one, each the one that raises the mean log determinant over the
+    environments most (D-optimality), until no further function is independent; that is judged exactly.
 
     Args:
         config: with basis "reduced".
@@ -97,15 +97,14 @@ def _rank(exact: np.ndarray) -> int:
 
 
 def _jacobians(descriptor: AceDescriptor, values: torch.Tensor, element: int) -> np.ndarray:
-    """(environments, B, M) gradients over A-basis values, both scaled by their spread."""
+    """(environments, B, M) gradients over A-basis values in units of their spread, of unit length on the average."""
     if not len(values) or not bool(values.abs().max() > 0):
         raise BasisError("an element has no atom with neighbours in these structures; give others, or raise the cutoff")
-    functions = descriptor.invariants(values, element).numpy()
-    scale = np.sqrt((functions**2).mean(0))
     spread = values.std(0).numpy() if len(values) > 1 else np.ones(values.shape[1])
     chosen = np.random.default_rng(0).permutation(len(values))[:_ENVIRONMENTS]
     dots = descriptor.plan.dots[element]
     terms = gradient_terms(descriptor.plan, dots)
     rows = [jacobian_of_atom(descriptor.plan, dots, terms, values[int(atom)].numpy())[1] for atom in chosen]
-    weights = np.where(scale > 0, 1.0 / np.where(scale > 0, scale, 1.0), 0.0)
-    return np.stack(rows) * weights[:, None] * spread
+    scaled = np.stack(rows) * spread
+    lengths = np.sqrt(np.einsum("ebm,ebm->eb", scaled, scaled).mean(0))
+    return scaled / np.where(lengths > 0, lengths, 1.0)[:, None]

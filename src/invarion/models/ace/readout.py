@@ -84,6 +84,16 @@ class Polynomial(Linear):
         padded = torch.cat([invariants / self.scale, torch.ones_like(invariants[:, :1])], 1)
         return torch.stack([padded[:, row] for row in self._factors]).prod(0)
 
+    def forward(self, invariants: Tensor) -> Tensor:
+        """Energies (N,) of invariants (N, B); products of two through one matrix, which is many times faster."""
+        if self.degree > 2:
+            return super().forward(invariants)
+        scaled = invariants / self.scale
+        n = scaled.shape[1]
+        one, two = self._factors[:, n:]
+        matrix = scaled.new_zeros(n, n).index_put((one, two), self.weight[n:])
+        return scaled @ self.weight[:n] + ((scaled @ matrix) * scaled).sum(1)
+
     def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
         """The products, and their derivatives."""
         padded = torch.cat([invariants / self.scale, torch.ones_like(invariants[:, :1])], 1)

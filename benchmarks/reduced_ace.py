@@ -1,0 +1,265 @@
+"""Is the reduced ACE basis worth it? Accuracy and cost of full, reduced, truncated and random sets on six elements.
+
+    python benchmarks/reduced_ace.py --data ../shared/data/zuo2020 --out runs/reduced_ace        # everything, hours
+    python benchmarks/reduced_ace.py --elements Si --cases a,b,d                                  # a part of it
+    python benchmarks/reduced_ace.py --report runs/reduced_ace                                    # table and figure
+
+Cases, with equal radial functions, ranks and degree: (a) full linear, (b) reduced linear, (c) full + network,
+(d) reduced + network, (e) the same number truncated by degree + network, (f) a random subset of the same number +
+network, (g) reduced + polynomial; (b), (d) and (g) for each way of selecting. Every finished case is one JSON file, so
+that a stopped run goes on. Data: Zuo et al., J. Phys. Chem. A 124, 731 (2020), the published split.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import bulk
+from ase.io import read
+
+import invarion as inv
+from invarion.models.ace.basis import AceBasis
+from invarion.models.ace.config import AceConfig, full_basis
+from invarion.models.ace.reduction import cost
+from invarion.training.linear import FitOptions, solve
+from measure import circumstances, save
+
+CUTOFFS = {"Cu": 5.6, "Ni": 5.6, "Li": 6.4, "Mo": 5.8, "Si": 5.6, "Ge": 5.8}
+SELECTIONS = ("cheapest", "balanced", "conditioned")
+NAMES = {
+    "a": "full linear",
+    "b": "reduced linear",
+    "c": "full + network",
+    "d": "reduced + network",
+    "e": "truncated + network",
+    "f": "random + network",
+    "g": "reduced + polynomial",
+}
+
+
+class Case(NamedTuple):
+    """One fit: an element, what is fitted, how the functions were selected, and a seed where something is random."""
+
+    element: str
+    case: str
+    selection: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return "-".join(str(part) for part in self if part != "")
+
+
+def all_cases(elements: Sequence[str], cases: Sequence[str], seeds: int) -> Iterator[Case]:
+    """Cases in the order in which they are run: the cheap ones of every element first."""
+    for case in sorted(cases, key="abgdefc".index):
+        for element in elements:
+            for selection in SELECTIONS if case in "bdg" else ("",):
+                for seed in range(seeds if case in "cdef" else 1):
+                    yield Case(element, case, selection, seed)
+
+
+def make_config(case: Case, settings: argparse.Namespace) -> AceConfig:
+    """The model of a case; the training structures decide later on bases of selection "conditioned"."""
+    readout = {"a": "linear", "b": "linear", "g": "polynomial"}.get(case.case, "mlp")
+    sizes = {"n_radial": settings.n_radial, "max_rank": settings.max_rank, "max_degree": settings.max_degree}
+    kind = "full" if case.case in "ac" else "reduced"
+    cutoff = settings.cutoff or CUTOFFS[case.element]
+    config = inv.ace(cutoff, **sizes, basis=kind, readout=readout, hidden=tuple(settings.hidden))
+    if case.selection:
+        return config.model_copy(update={"selection": case.selection})
+    if case.case in "ef":
+        return config.model_copy(update={"basis": rival_basis(case, config)})
+    return config
+
+
+def rival_basis(case: Case, config: AceConfig) -> AceBasis:
+    """As many functions as the reduced set has: the cheapest of all, dependent or not, or a random choice."""
+    from ase.data import atomic_numbers
+
+    species = (atomic_numbers[case.element],)
+    full = full_basis(config, species)
+    size, functions = len(config.build_basis(species)), full.functions[0]
+    if case.case == "e":
+        kept = sorted(range(len(functions)), key=lambda i: cost(functions[i]))[:size]
+    else:
+        kept = np.random.default_rng(case.seed).choice(len(functions), size, replace=False).tolist()
+    return full.choose([sorted(kept)])
+
+
+def run_case(case: Case, settings: argparse.Namespace) -> dict[str, Any]:
+    """Fit one case and measure it on the test set."""
+    train, test = (read(settings.data / f"{case.element}_{part}.extxyz", ":") for part in ("train", "test"))
+    train, test = train[:: settings.every], test[:: settings.every]
+    torch.manual_seed(case.seed)
+    begin = time.perf_counter()
+    config = make_config(case, settings)
+    potential = inv.Potential.from_data(config, train, seed=case.seed, dtype=torch.float64)
+    options = FitOptions(energy_weight=settings.energy_weight, max_rounds=settings.max_rounds)
+    fit_case(potential, train, case, settings, options)
+    seconds = time.perf_counter() - begin
+    return {
+        **case._asdict(),
+        "functions": len(potential.network.basis),
+        "degrees": potential.network.basis.degrees(),
+        "parameters": sum(p.numel() for p in potential.network.parameters()),
+        "fit_seconds": seconds,
+        "microseconds_per_atom": cost_per_atom(potential, case.element),
+        "test": errors(potential, test),
+        "train": errors(potential, train[::4] or train),
+        "settings": {k: v for k, v in vars(settings).items() if isinstance(v, int | float | list)},
+    }
+
+
+def fit_case(
+    potential: inv.Potential, train: list[Atoms], case: Case, settings: argparse.Namespace, options: FitOptions
+) -> None:
+    """One solver for all but the full set under a network, whose linearisation has too many columns: it is trained."""
+    if case.case != "c":
+        solve(potential, train, options)
+        return
+    linear = inv.Potential.from_data(potential.config.model_copy(update={"readout": "linear"}), train)
+    solve(linear, train, options)
+    potential.network.readouts[0].weight.data.copy_(linear.network.readouts[0].weight.data)
+    held = train[5::12]
+    fitted = [frame for place, frame in enumerate(train) if place % 12 != 5]
+    wanted = inv.TrainOptions(max_minutes=settings.train_minutes, max_epochs=None, seed=case.seed, learning_rate=1e-3)
+    inv.train(potential, fitted, held, wanted, folder=settings.out / f"train-{case.name}")
+
+
+def errors(potential: inv.Potential, frames: list[Atoms]) -> dict[str, float]:
+    """Errors of energies per atom (meV) and force components (meV/A)."""
+    prediction = potential.predict(frames, stress=False)
+    n = np.array([len(frame) for frame in frames])
+    energy = 1e3 * (prediction.energy - [frame.get_potential_energy() for frame in frames]) / n
+    forces = 1e3 * (prediction.forces - np.concatenate([frame.get_forces() for frame in frames]))
+    return {
+        "energy_mae": float(np.abs(energy).mean()),
+        "energy_rmse": float(np.sqrt(np.square(energy).mean())),
+        "forces_mae": float(np.abs(forces).mean()),
+        "forces_rmse": float(np.sqrt(np.square(forces).mean())),
+    }
+
+
+def cost_per_atom(potential: inv.Potential, element: str, repeats: int = 5) -> float:
+    """Median microseconds per atom for energy and forces of about 500 atoms, neighbour list not included."""
+    atoms = bulk(element)
+    atoms = atoms.repeat(max(2, round((500 / len(atoms)) ** (1 / 3))))
+    atoms.rattle(0.05, seed=0)
+    graph = inv.graph(atoms, potential.cutoff)
+    potential.eval()
+    potential(graph)
+    times = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        potential(graph)
+        times.append(time.perf_counter() - begin)
+    return 1e6 * float(np.median(times)) / len(atoms)
+
+
+def run(settings: argparse.Namespace) -> None:
+    """Every case that has no file yet."""
+    settings.out.mkdir(parents=True, exist_ok=True)
+    for case in all_cases(settings.elements, settings.cases, settings.seeds):
+        path = settings.out / f"{case.name}.json"
+        if path.exists():
+            continue
+        found = run_case(case, settings)
+        save(found, path)
+        line = (found["functions"], found["parameters"], f"{found['test']['forces_rmse']:.1f} meV/A")
+        times = f"{found['fit_seconds']:.0f} s", f"{found['microseconds_per_atom']:.1f} us/atom"
+        print(case.name, *line, *times, flush=True)
+
+
+def report(folder: Path) -> str:
+    """A table of all finished cases, mean and spread over seeds, and a figure of error against cost beside it."""
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("*-*.json"))]
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for each in found:
+        groups.setdefault((each["element"], each["case"], each["selection"]), []).append(each)
+    lines = [
+        "| element | case | functions | parameters | E MAE | E RMSE | F MAE | F RMSE | fit s | us/atom |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for (element, case, selection), rows in sorted(groups.items()):
+        name = f"({case}) {NAMES[case]}" + (f", {selection}" if selection else "")
+        cells = [_spread([row["test"][key] for row in rows]) for key in rows[0]["test"]]
+        costs = [f"{np.mean([row[key] for row in rows]):.1f}" for key in ("fit_seconds", "microseconds_per_atom")]
+        numbers = [str(rows[0]["functions"]), str(rows[0]["parameters"]), *cells, *costs]
+        lines.append("| " + " | ".join([element, name, *numbers]) + " |")
+    draw(groups, folder / "reduced_ace.png")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float]) -> str:
+    return f"{np.mean(values):.2f}" + (f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else "")
+
+
+def draw(groups: dict[tuple[str, str, str], list[dict[str, Any]]], path: Path) -> None:
+    """Force error against cost per atom, one panel per element, Pareto front drawn through."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    elements = sorted({key[0] for key in groups})
+    figure = Figure(figsize=(4 * min(3, len(elements)), 3.4 * -(-len(elements) // 3)), layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, element in enumerate(elements):
+        axes = figure.add_subplot(-(-len(elements) // 3), min(3, len(elements)), place + 1)
+        points = []
+        for (other, case, selection), rows in groups.items():
+            if other != element:
+                continue
+            x = float(np.mean([row["microseconds_per_atom"] for row in rows]))
+            y = float(np.mean([row["test"]["forces_rmse"] for row in rows]))
+            axes.plot(x, y, "o", color=f"C{'abcdefg'.index(case)}")
+            axes.annotate(f"{case} {selection[:3]}", (x, y), fontsize=7)
+            points.append((x, y))
+        front = [p for p in sorted(points) if all(p[1] <= q[1] for q in points if q[0] <= p[0])]
+        axes.plot(*zip(*front, strict=True), "-", color="0.7", zorder=0)
+        axes.set(title=element, xscale="log", xlabel="us per atom, energy and forces", ylabel="force RMSE, meV/A")
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    root = Path(__file__).parents[1]
+    parser.add_argument("--data", type=Path, default=root.parent / "shared" / "data" / "zuo2020")
+    parser.add_argument("--out", type=Path, default=root / "runs" / "reduced_ace")
+    parser.add_argument("--report", type=Path, help="only print the table of this folder and draw its figure")
+    parser.add_argument("--elements", type=lambda text: text.split(","), default=list(CUTOFFS))
+    parser.add_argument("--cases", type=lambda text: text.split(","), default=list("abcdefg"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--n-radial", type=int, default=3)
+    parser.add_argument("--max-rank", type=int, default=3)
+    parser.add_argument("--max-degree", type=int, default=4)
+    parser.add_argument("--cutoff", type=float, help="for all elements instead of each one's own, Angstrom")
+    parser.add_argument("--hidden", type=int, nargs="+", default=[16, 16])
+    parser.add_argument("--energy-weight", type=float, default=10.0)
+    parser.add_argument("--max-rounds", type=int, default=20)
+    parser.add_argument("--train-minutes", type=float, default=10.0, help="for (c), which is trained by gradients")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--every", type=int, default=1, help="use every n-th structure only")
+    parser.add_argument("--smoke", action="store_true", help="two elements, few structures, small sets: seconds")
+    settings = parser.parse_args()
+    if settings.report:
+        print(report(settings.report))
+        return
+    if settings.smoke:
+        small = {"elements": ["Li"], "n_radial": 2, "max_rank": 1, "max_degree": 3, "seeds": 1, "hidden": [3]}
+        small |= {"every": 12, "max_rounds": 1, "train_minutes": 0.05, "cutoff": 4.0}
+        vars(settings).update(small)
+    torch.set_num_threads(settings.threads)
+    print(json.dumps(circumstances()))
+    run(settings)
+    print(report(settings.out))
+
+
+if __name__ == "__main__":
+    main()
