@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from invarion.graphs import Graph
 from invarion.models.edges import edge_geometry
 from invarion.models.environment import environment
+from invarion.models.parts import Part, in_parts, parts
 from invarion.models.radial import Sensitivities
 
 Exchange = Callable[[Tensor], Tensor]
@@ -16,13 +17,23 @@ Exchange = Callable[[Tensor], Tensor]
 
 
 class Edges(NamedTuple):
-    """What every interaction of a network needs of a graph's edges; computed once."""
+    """What every interaction of a network needs of a graph's edges.
 
-    distances: Tensor
-    tensors: Tensor
+    Attributes:
+        vectors: (E, 3) in Angstrom.
+        geometry: lengths (E,) and direction tensors (E, M); None where `parts` compute their own.
+        centers: (E,) sorted.
+        neighbors: (E,) atoms at the other ends.
+        species: (N,) species index of every atom.
+        parts: ranges of atoms that are worked through one after the other; one for all in training.
+    """
+
+    vectors: Tensor
+    geometry: tuple[Tensor, Tensor] | None
     centers: Tensor
     neighbors: Tensor
     species: Tensor
+    parts: list[Part]
 
 
 class Layout(NamedTuple):
@@ -58,10 +69,12 @@ class Interaction(nn.Module):
         n_out: C, features that go out.
         sensitivities: radial functions.
         head: from (N, M, C) tensors to (N, C) features.
+        max_rank: L, the highest rank of the direction tensors.
     """
 
-    def __init__(self, n_in: int, n_out: int, sensitivities: Sensitivities, head: nn.Module) -> None:
+    def __init__(self, n_in: int, n_out: int, sensitivities: Sensitivities, head: nn.Module, max_rank: int) -> None:
         super().__init__()
+        self.max_rank = max_rank
         self.sensitivities = sensitivities
         self.head = head
         self.weights = nn.Parameter(torch.empty(len(sensitivities.mu), n_out, n_in))
@@ -76,9 +89,23 @@ class Interaction(nn.Module):
         else:
             mixed = (features @ self.weights.reshape(-1, n_in).T).view(-1, n_sensitivities, n_out)
             rows = edges.neighbors
-        values = self.sensitivities(edges.distances)
-        tensors = environment(values, edges.tensors, mixed, edges.centers, rows, features.shape[0], local=True)
-        return self.head(tensors) + self.self_interaction(features)
+        ends = (edges.centers, rows)
+        if edges.geometry is None:
+            received = in_parts(self._sums, self.head, edges.vectors, mixed, ends, edges.parts)
+        else:
+            received = self.head(self._environment(edges.geometry, mixed, *ends, features.shape[0]))
+        return received + self.self_interaction(features)
+
+    def _sums(self, vectors: Tensor, mixed: Tensor, centers: Tensor, rows: Tensor, n_atoms: int) -> Tensor:
+        """Environment tensors from edge vectors."""
+        return self._environment(edge_geometry(vectors, self.max_rank), mixed, centers, rows, n_atoms)
+
+    def _environment(
+        self, geometry: tuple[Tensor, Tensor], mixed: Tensor, centers: Tensor, rows: Tensor, n_atoms: int
+    ) -> Tensor:
+        """Environment tensors from lengths and direction tensors of edges."""
+        distances, tensors = geometry
+        return environment(self.sensitivities(distances), tensors, mixed, centers, rows, n_atoms, local=True)
 
 
 class Residual(nn.Module):
@@ -179,8 +206,19 @@ class HipNetwork(nn.Module):
             module.calibrating = False
 
     def _edges(self, graph: Graph, index: Tensor) -> Edges:
-        distances, tensors = edge_geometry(graph.vectors, self.max_rank)
-        return Edges(distances, tensors, graph.centers, graph.neighbors, index)
+        geometry, ranges = None, self._parts(graph)
+        if len(ranges) <= 1:
+            geometry = edge_geometry(graph.vectors, self.max_rank)
+        return Edges(graph.vectors, geometry, graph.centers, graph.neighbors, index, ranges)
+
+    def _parts(self, graph: Graph) -> list[Part]:
+        """One range of all atoms in training, which differentiates twice; else as many as memory asks for."""
+        if self.training or torch.jit.is_scripting() or graph.n_atoms == 0:
+            return []
+        layers = [module for module in self.modules() if isinstance(module, Interaction)]
+        per_edge = 2 * (self.max_rank + 1) ** 2 + 2 * max(len(layer.sensitivities.mu) for layer in layers)
+        per_atom = 6 * (self.max_rank + 1) ** 2 * max(layer.weights.shape[1] for layer in layers)
+        return parts(graph.centers, graph.n_atoms, per_atom + per_edge * len(graph.vectors) // graph.n_atoms)
 
 
 def _block(layout: Layout, n_in: int, n_middle: int, n_out: int) -> list[nn.Module]:
@@ -189,7 +227,7 @@ def _block(layout: Layout, n_in: int, n_middle: int, n_out: int) -> list[nn.Modu
             return Residual(layer, (width, n_middle, n_out), layout.activation)
         return Activated(layer, layout.activation)
 
-    interaction = Interaction(n_in, n_middle, layout.sensitivities(), layout.head(n_middle))
+    interaction = Interaction(n_in, n_middle, layout.sensitivities(), layout.head(n_middle), layout.max_rank)
     atom_layers = [wrap(_linear(n_out, n_middle), n_out) for _ in range(layout.n_atom_layers)]
     return [wrap(interaction, n_in), *atom_layers]
 
