@@ -216,7 +216,7 @@ def ace_basis(
 
     >>> basis = ace_basis([29], n_radial=3, max_rank=3, max_degree=4)
     >>> len(basis), basis.degrees(), basis.check()
-    (45, (3, 8, 20, 14), True)
+    (45, (3, 17, 20, 5), True)
     """
     config = AceConfig(
         cutoff=1.0,

@@ -25,8 +25,8 @@ def reduce_basis(
     Args:
         full: the candidates.
         selection: "cheapest": lowest degree first, within a degree smallest sum of radial indices and ranks;
-            "balanced": the same, but every degree above 1 gets an equal share of the members, highest degree first,
-            of functions that are no products of lower ones.
+            "balanced": the same, but every degree above 1 has at least a tenth of the members, taken first, of
+            functions that are no products of lower ones.
         min_per_degree: least number of members of given degrees, for instance {4: 10}; overrides the shares.
 
     Raises:
@@ -68,7 +68,7 @@ def select(
     kept = space.offer(rows[degrees == 1])
     shares = dict(min_per_degree or {})
     if selection == "balanced" and not shares:
-        shares = _equal_shares(rows, degrees)
+        shares = _least_shares(rows, degrees)
     connected = np.array([not is_product(function) for function in ordered])
     for degree in sorted(shares, reverse=True):
         members = np.flatnonzero((degrees == degree) & connected & (degrees > 1))
@@ -103,10 +103,14 @@ def independence_rows(functions: Sequence[Coupled], seed: int = 1) -> np.ndarray
     return gradients_modulo(functions, field.random(np.random.default_rng((seed, size)), size), field)
 
 
-def _equal_shares(rows: np.ndarray, degrees: np.ndarray) -> dict[int, int]:
-    """Members per degree above 1 that are as even as the rank allows."""
+def _least_shares(rows: np.ndarray, degrees: np.ndarray) -> dict[int, int]:
+    """At least a tenth of the members for every degree above 1.
+
+    The cheapest sets stop at degree 3 with several radial functions and are blind to environments that share all 4-body
+    information; two functions of degree 4 already tell such pairs apart, and every further one costs accuracy, because
+    it takes the place of a smoother function.
+    """
     space = RowSpace(rows.shape[1], PrimeField(PRIMES[1]))
-    scalars = len(space.offer(rows[degrees == 1]))
-    total = scalars + len(space.offer(rows))
+    total = len(space.offer(rows))
     higher = sorted(set(degrees[degrees > 1].tolist()), reverse=True)
-    return {degree: (total - scalars) // len(higher) for degree in higher}
+    return dict.fromkeys(higher, -(-total // 10))
