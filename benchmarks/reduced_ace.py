@@ -69,7 +69,8 @@ def all_cases(elements: Sequence[str], cases: Sequence[str], seeds: int) -> Iter
 def make_config(case: Case, settings: argparse.Namespace) -> AceConfig:
     """The model of a case; the training structures decide later on bases of selection "conditioned"."""
     readout = {"a": "linear", "b": "linear", "g": "polynomial"}.get(case.case, "mlp")
-    sizes = {"n_radial": settings.n_radial, "max_rank": settings.max_rank, "max_degree": settings.max_degree}
+    sizes = {"n_radial": tuple(settings.n_radial), "max_rank": tuple(settings.max_rank)}
+    sizes |= {"max_degree": settings.max_degree}
     kind = "full" if case.case in "ac" else "reduced"
     cutoff = settings.cutoff or CUTOFFS[case.element]
     config = inv.ace(cutoff, **sizes, basis=kind, readout=readout, hidden=tuple(settings.hidden))
@@ -236,8 +237,8 @@ def main() -> None:
     parser.add_argument("--elements", type=lambda text: text.split(","), default=list(CUTOFFS))
     parser.add_argument("--cases", type=lambda text: text.split(","), default=list("abcdefg"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--n-radial", type=int, default=3)
-    parser.add_argument("--max-rank", type=int, default=3)
+    parser.add_argument("--n-radial", type=int, nargs="+", default=[10, 4, 4, 3], help="per degree")
+    parser.add_argument("--max-rank", type=int, nargs="+", default=[0, 3, 3, 3], help="per degree")
     parser.add_argument("--max-degree", type=int, default=4)
     parser.add_argument("--cutoff", type=float, help="for all elements instead of each one's own, Angstrom")
     parser.add_argument("--hidden", type=int, nargs="+", default=[16, 16])
@@ -252,7 +253,7 @@ def main() -> None:
         print(report(settings.report))
         return
     if settings.smoke:
-        small = {"elements": ["Li"], "n_radial": 2, "max_rank": 1, "max_degree": 3, "seeds": 1, "hidden": [3]}
+        small = {"elements": ["Li"], "n_radial": [2, 2, 1], "max_rank": [0, 1, 1], "max_degree": 3, "seeds": 1, "hidden": [3]}
         small |= {"every": 12, "max_rounds": 1, "train_minutes": 0.05, "cutoff": 4.0}
         vars(settings).update(small)
     torch.set_num_threads(settings.threads)
