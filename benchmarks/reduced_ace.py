@@ -253,8 +253,8 @@ def main() -> None:
         print(report(settings.report))
         return
     if settings.smoke:
-        small = {"elements": ["Li"], "n_radial": [2, 2, 1], "max_rank": [0, 1, 1], "max_degree": 3, "seeds": 1, "hidden": [3]}
-        small |= {"every": 12, "max_rounds": 1, "train_minutes": 0.05, "cutoff": 4.0}
+        small = {"elements": ["Li"], "n_radial": [2, 2, 1], "max_rank": [0, 1, 1], "max_degree": 3}
+        small |= {"seeds": 1, "hidden": [3], "every": 12, "max_rounds": 1, "train_minutes": 0.05, "cutoff": 4.0}
         vars(settings).update(small)
     torch.set_num_threads(settings.threads)
     print(json.dumps(circumstances()))

@@ -10,7 +10,9 @@ _PLACES = MappingProxyType(
         "TrainOptions": "invarion.training.options",
         "TrainingError": "invarion.training.failures",
         "TrainingInterrupted": "invarion.training.failures",
+        "FitOptions": "invarion.training.linear",
         "fit": "invarion.training.linear",
+        "solve": "invarion.training.linear",
         "train": "invarion.training.run",
     }
 )
