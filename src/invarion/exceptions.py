@@ -1,4 +1,4 @@
-"""What invarion raises when a user's input cannot be used; every message says what was got, what is allowed, what to do."""
+"""What invarion raises when input cannot be used; every message says what was got, what is allowed, what to do."""
 
 
 class InvarionError(ValueError):

@@ -90,9 +90,7 @@ def test_four_equal_slots_match_the_symmetric_power_of_one_rank(rank):
     # invariants of SO(3) of degree 4 in one rank-l tensor (even ones: 4 l is even)
     angles = 2 * np.pi * np.arange(8 * rank + 3) / (8 * rank + 3)
     character = {k: sum(np.cos(k * m * angles) for m in range(-rank, rank + 1)) for k in range(1, 5)}
-    symmetric = sum(
-        prod((character[k] ** m) / (k**m * factorial(m)) for k, m in cycle.items()) for cycle in _cycles(4)
-    )
+    symmetric = sum(prod((character[k] ** m) / (k**m * factorial(m)) for k, m in cycle.items()) for cycle in _cycles(4))
     expected = round(float(np.mean(symmetric * (1 - np.cos(angles)))))
     assert len(independent_inner((rank,) * 4, (0,) * 4)) == expected
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
-from structures import clusters, crystals, structures
 
 from invarion.neighbors import graph
+from structures import clusters, crystals, structures
 
 STEP = 1e-4
 

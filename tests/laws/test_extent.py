@@ -3,9 +3,9 @@
 import numpy as np
 from ase import Atoms
 from hypothesis import HealthCheck, given, settings
-from structures import close, clusters, structures
 
 from invarion.neighbors import graph
+from structures import close, clusters, structures
 
 few = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

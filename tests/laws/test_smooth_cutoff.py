@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from ase import Atoms
+
 from conftest import MODELS, random_potential
 
 CLUSTER = np.array([(0, 0, 0), (1.1, 0, 0), (0, 1.3, 0), (0.2, 0.3, 1.2)])

@@ -184,4 +184,3 @@ def _real_entry(one: tuple[int, int], two: tuple[int, int], three: tuple[int, in
             square = max(square, root.square / 2 ** (half1 + half2 + half3))
     number = int((total / 1j).real if (l1 + l2 + l3) % 2 else total.real)
     return Root((number > 0) - (number < 0), square * number**2) if number and square else None
-
