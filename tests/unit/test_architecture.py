@@ -25,7 +25,7 @@ FLOORS = [
 ]
 FORBIDDEN = {"engines": {"training", "evaluation", "data"}}
 HEAVY = {
-    "sklearn": ("engines/sklearn.py",),
+    "sklearn": ("engines/sklearn.py", "engines/sklearn_kernels.py"),
     "numba": ("models/kernels/", "models/ace/loops.py", "models/ace/edge_loops.py"),
     "dask": (),
     "distributed": (),

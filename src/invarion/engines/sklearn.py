@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from invarion.engines.atomic_basis import RadialChannels, atomic_basis, edge_basis
 from invarion.exceptions import ConfigError, DataError
 from invarion.graphs import Graph
 from invarion.invariants import InvariantBasis, optimal_basis
@@ -17,7 +18,6 @@ from invarion.invariants.channelwise import channelwise_basis, full_basis
 from invarion.invariants.contractions import Contraction
 from invarion.invariants.evaluation import plan_of
 from invarion.invariants.execution import evaluate, jacobian
-from invarion.models.atomic_basis import RadialChannels, atomic_basis, edge_basis
 from invarion.neighbors import graph, place
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ def _species(given: Sequence[int | str] | None, structures: "Sequence[Atoms]") -
 
 def _structures(X: "Sequence[Atoms]") -> "list[Atoms]":
     """The list of structures, checked."""
-    structures = [X] if hasattr(X, "get_positions") else list(X)
+    structures: list[Any] = [X] if hasattr(X, "get_positions") else list(X)
     for where, atoms in enumerate(structures):
         if not hasattr(atoms, "get_positions"):
             raise DataError(f"structure {where} is a {type(atoms).__name__}; a list of ase.Atoms is needed")

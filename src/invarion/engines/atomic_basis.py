@@ -8,22 +8,24 @@ from torch import Tensor
 from invarion.exceptions import ConfigError
 from invarion.geometry.harmonics import harmonics
 from invarion.graphs import Graph
-from invarion.models.environment import moments
+
+_BOND = 1.1  # Angstrom
 
 
 @dataclass(frozen=True)
 class RadialChannels:
     r"""Gaussians in the distance, damped by the inverse square: near neighbours count most.
 
-    .. math:: R_n(r) = \exp\left(-\frac{(r - \mu_n)^2}{2 w^2}\right) \left(\frac{r_0}{r}\right)^2 f(r / r_c)
+    .. math:: R_n(r) = \exp\left(-\frac{(r - \mu_n)^2}{2 w^2}\right) \left(\frac{r_1}{r}\right)^2 f(r / r_c)
 
-    with centers :math:`\mu_n` evenly spaced from the shortest distance :math:`r_0` to one spacing w before the cutoff,
-    and :math:`f(u) = (1 - u)^3 (1 + 3 u + 6 u^2)`, twice differentiable at the cutoff.
+    with centers :math:`\mu_n` evenly spaced from the shortest distance to one spacing w before the cutoff, and
+    :math:`f(u) = (1 - u)^3 (1 + 3 u + 6 u^2)`, twice differentiable at the cutoff. :math:`r_1` = 1.1 A, a short bond:
+    near neighbours count about one, so that invariants of different degree are of similar size.
 
     Attributes:
         cutoff: r_c, Angstrom.
         number: how many functions, at least 1.
-        shortest: r_0, Angstrom, below the cutoff.
+        shortest: first center, Angstrom, below the cutoff.
     """
 
     cutoff: float
@@ -43,7 +45,7 @@ class RadialChannels:
         spacing = (self.cutoff - self.shortest) / self.number
         centers = self.shortest + spacing * torch.arange(self.number, dtype=distances.dtype, device=distances.device)
         u = (distances / self.cutoff).clamp(max=1.0)
-        damping = (1 - u) ** 3 * (1 + u * (3 + 6 * u)) * (self.shortest / distances) ** 2
+        damping = (1 - u) ** 3 * (1 + u * (3 + 6 * u)) * (_BOND / distances) ** 2
         return damping[:, None] * torch.exp(-0.5 * ((distances[:, None] - centers) / spacing) ** 2)
 
 
@@ -72,5 +74,7 @@ def atomic_basis(graph: Graph, kinds: Tensor, n_kinds: int, radial: RadialChanne
         R. Drautz, Phys. Rev. B 99, 014104 (2019).
     """
     values, tensors = edge_basis(graph.vectors, radial, max_rank)
-    found = moments(values, tensors, graph.centers, kinds[graph.neighbors], graph.n_atoms, n_kinds)
-    return found.permute(0, 2, 3, 1).reshape(graph.n_atoms, n_kinds * radial.number, tensors.shape[1])
+    n_components = tensors.shape[1]
+    total = values.new_zeros(graph.n_atoms * n_kinds, radial.number, n_components)
+    total.index_add_(0, graph.centers * n_kinds + kinds[graph.neighbors], values[:, :, None] * tensors[:, None, :])
+    return total.reshape(graph.n_atoms, n_kinds * radial.number, n_components)
