@@ -77,6 +77,28 @@ def environment(
         return _environment(sensitivities, tensors, mixed, centers, neighbors, n, local, kernel)
 
 
+def add_mixed_slopes(
+    total: Tensor, slopes: Tensor, sensitivities: Tensor, tensors: Tensor, centers: Tensor, neighbors: Tensor
+) -> None:
+    r"""Add the slopes with respect to `mixed` of part of a system to the whole's, in place.
+
+    .. math:: \partial_{jkc} \mathrel{+}= \sum_{e: j(e) = j} s_{ek} \sum_m T_{em} g_{i(e) m c}
+
+    Args:
+        total: (R, K, C), contiguous; rows that no edge reads are not touched.
+        slopes: (N, M, C) g, with respect to `environment` of these edges, which are `local`.
+        sensitivities, tensors, centers, neighbors: as in `environment`.
+    """
+    if runs_fused(total):
+        from invarion.models.kernels.environment_ops import add_fused_slopes
+
+        add_fused_slopes(total, slopes, sensitivities, tensors, centers, neighbors)
+        return
+    sent = torch.einsum("em,emc->ec", tensors, slopes[centers])
+    for k in range(total.shape[1]):
+        total[:, k].index_add_(0, neighbors, sensitivities[:, k, None] * sent)
+
+
 def moments(
     sensitivities: Tensor,
     tensors: Tensor,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from invarion.graphs import Graph
 from invarion.models.edges import edge_geometry
 from invarion.models.environment import environment
-from invarion.models.parts import Part, in_parts, parts
+from invarion.models.parts import Ends, Layer, Part, in_parts, parts
 from invarion.models.radial import Sensitivities
 
 Exchange = Callable[[Tensor], Tensor]
@@ -81,31 +81,22 @@ class Interaction(nn.Module):
         nn.init.xavier_normal_(self.weights)
         self.self_interaction = _linear(n_in, n_out)
 
-    def forward(self, features: Tensor, edges: Edges, first: bool) -> Tensor:
-        """(N, C_in) features in, (N, C) out; `first` says that the features are one-hot species."""
+    def forward(self, features: Tensor, tensors: Tensor) -> Tensor:
+        """(N, C) from features (N, C_in) of the atoms themselves and environment tensors (N, M, C)."""
+        return self.head(tensors) + self.self_interaction(features)
+
+    def mix(self, features: Tensor, edges: Edges, first: bool) -> tuple[Tensor, Ends]:
+        """What edges read: weighted features (R, K, C), and which row; `first`: features are one-hot species."""
         n_sensitivities, n_out, n_in = self.weights.shape
         if first:
-            mixed, rows = self.weights.permute(2, 0, 1).contiguous(), edges.species[edges.neighbors]
-        else:
-            mixed = (features @ self.weights.reshape(-1, n_in).T).view(-1, n_sensitivities, n_out)
-            rows = edges.neighbors
-        ends = (edges.centers, rows)
-        if edges.geometry is None:
-            received = in_parts(self._sums, self.head, edges.vectors, mixed, ends, edges.parts)
-        else:
-            received = self.head(self._environment(edges.geometry, mixed, *ends, features.shape[0]))
-        return received + self.self_interaction(features)
+            return self.weights.permute(2, 0, 1).contiguous(), Ends(edges.centers, edges.species[edges.neighbors])
+        mixed = (features @ self.weights.reshape(-1, n_in).T).view(-1, n_sensitivities, n_out)
+        return mixed, Ends(edges.centers, edges.neighbors)
 
-    def _sums(self, vectors: Tensor, mixed: Tensor, centers: Tensor, rows: Tensor, n_atoms: int) -> Tensor:
-        """Environment tensors from edge vectors."""
-        return self._environment(edge_geometry(vectors, self.max_rank), mixed, centers, rows, n_atoms)
-
-    def _environment(
-        self, geometry: tuple[Tensor, Tensor], mixed: Tensor, centers: Tensor, rows: Tensor, n_atoms: int
-    ) -> Tensor:
-        """Environment tensors from lengths and direction tensors of edges."""
-        distances, tensors = geometry
-        return environment(self.sensitivities(distances), tensors, mixed, centers, rows, n_atoms, local=True)
+    def factors(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Sensitivities (E, K) and direction tensors (E, M) of edge vectors."""
+        distances, tensors = edge_geometry(vectors, self.max_rank)
+        return self.sensitivities(distances), tensors
 
 
 class Residual(nn.Module):
@@ -175,14 +166,33 @@ class HipNetwork(nn.Module):
         edges = self._edges(graph, index)
         features = nn.functional.one_hot(index, self.n_species).to(graph.vectors.dtype)
         terms = [self.readouts[0](features)]
-        for number, (block, readout) in enumerate(zip(self.blocks, self.readouts[1:], strict=True)):
-            first = number == 0
-            interaction, *atom_layers = cast(nn.ModuleList, block)
-            features = interaction(features if first else exchange(features), edges, first)
+        for number, readout in enumerate(self.readouts[1:]):
+            features = features if number == 0 else exchange(features)
+            if len(edges.parts) > 1 and number == len(self.blocks) - 1:
+                terms.append(self._through(number, features, edges, readout))
+            else:
+                features = self._through(number, features, edges)
+                terms.append(readout(features))
+        return torch.cat(terms, dim=1)
+
+    def _through(self, number: int, features: Tensor, edges: Edges, readout: nn.Module | None = None) -> Tensor:
+        """Features after a block, or what `readout` makes of them."""
+        wrapped, *atom_layers = cast(nn.ModuleList, self.blocks[number])
+        interaction = cast(Interaction, wrapped.layer)
+
+        def respond(features: Tensor, tensors: Tensor) -> Tensor:
+            features = wrapped(features, tensors)
             for layer in atom_layers:
                 features = layer(features)
-            terms.append(readout(features))
-        return torch.cat(terms, dim=1)
+            return features if readout is None else readout(features)
+
+        mixed, ends = interaction.mix(features, edges, number == 0)
+        if edges.geometry is None:
+            layer = Layer(interaction.factors, respond, last=readout is not None)
+            return in_parts(layer, features, edges.vectors, mixed, ends, edges.parts)
+        distances, tensors = edges.geometry
+        values = interaction.sensitivities(distances)
+        return respond(features, environment(values, tensors, mixed, *ends, len(features), local=True))
 
     @torch.no_grad()
     def calibrate(self, graph: Graph, index: Tensor) -> None:

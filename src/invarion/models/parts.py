@@ -14,11 +14,38 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from invarion.models.environment import add_mixed_slopes, environment
+from invarion.models.kernels.autograd import wanted
+
 _WHOLE = 1 << 27  # numbers that may be held at once before a system is taken in parts
 _PART = 1 << 23  # numbers held for one part: few enough for memory to be reused instead of returned and cleared
 
-Sums = Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]
-"""(vectors, rows of features, centers, rows read, number of atoms) to environment tensors (N, M, C)."""
+
+class Layer(NamedTuple):
+    """One interaction and what follows it, as functions of a part of the atoms.
+
+    Attributes:
+        factors: edge vectors (E, 3) to sensitivities (E, K), which are local, and direction tensors (E, M).
+        respond: features (N, F) and environment tensors (N, M, C) to the output (N, G), atom by atom.
+        last: whether the output goes into a sum over atoms with equal weights, as terms of the energy do: its slopes
+            are then computed together with it, so that nothing is computed twice.
+    """
+
+    factors: Callable[[Tensor], tuple[Tensor, Tensor]]
+    respond: Callable[[Tensor, Tensor], Tensor]
+    last: bool
+
+
+class Ends(NamedTuple):
+    """Where edges begin and what they read.
+
+    Attributes:
+        centers: (E,) sorted.
+        rows: (E,) row of the mixed features that each edge reads.
+    """
+
+    centers: Tensor
+    rows: Tensor
 
 
 class Part(NamedTuple):
@@ -42,68 +69,80 @@ def parts(centers: Tensor, n_atoms: int, per_atom: int) -> list[Part]:
     return [Part(slice(*a), slice(*e)) for a, e in zip(pairwise(atoms), pairwise(edges), strict=True)]
 
 
-def in_parts(
-    sums: Sums,
-    head: Callable[[Tensor], Tensor],
-    vectors: Tensor,
-    mixed: Tensor,
-    ends: tuple[Tensor, Tensor],
-    ranges: list[Part],
-) -> Tensor:
-    """head(sums(...)) part by part, differentiable once with respect to vectors and mixed features.
+def in_parts(layer: Layer, features: Tensor, vectors: Tensor, mixed: Tensor, ends: Ends, ranges: list[Part]) -> Tensor:
+    """The layer's output part by part, differentiable once, and not with respect to the weights inside the layer.
 
     Args:
-        sums: environment tensors of atoms.
-        head: from tensors (N, M, C) to features (N, C), atom by atom.
+        layer: what is computed.
+        features: (N, F) of the atoms themselves.
         vectors: (E, 3) in Angstrom.
-        mixed: (R, K, C) features to read.
-        ends: centers (E,) and the row of `mixed` that each edge reads (E,).
+        mixed: (R, K, C) features that edges read.
+        ends: of the edges.
         ranges: all atoms, in order.
     """
-    return _InParts.apply(vectors, mixed, sums, head, ends, ranges)
+    return _InParts.apply(features, vectors, mixed, layer, ends, ranges)
 
 
 class _InParts(Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        vectors: Tensor,
-        mixed: Tensor,
-        sums: Sums,
-        head: Callable[[Tensor], Tensor],
-        ends: tuple[Tensor, Tensor],
-        ranges: list[Part],
+        ctx: Any, features: Tensor, vectors: Tensor, mixed: Tensor, layer: Layer, ends: Ends, ranges: list[Part]
     ) -> Tensor:
-        ctx.save_for_backward(vectors, mixed, *ends)
-        ctx.plan = sums, head, ranges
-        return torch.cat([head(_sums_of(sums, part, vectors[part.edges], mixed, *ends)) for part in ranges])
+        ctx.save_for_backward(features, vectors, mixed)
+        ctx.plan, ctx.slopes = (layer, ends, ranges), None
+        if layer.last and any(ctx.needs_input_grad):
+            outputs, *ctx.slopes = _all_slopes(features, vectors, mixed, *ctx.plan, None, ctx.needs_input_grad[2])
+            return outputs
+        inputs = ((part, features[part.atoms], vectors[part.edges]) for part in ranges)
+        return torch.cat([_output(layer, ends, mixed, *pieces)[0] for pieces in inputs])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        vectors, mixed, centers, rows = ctx.saved_tensors
-        sums, head, ranges = ctx.plan
-        slopes, of_mixed = torch.empty_like(vectors), torch.zeros_like(mixed) if ctx.needs_input_grad[1] else None
-        for part in ranges:
-            read, local = _rows_read(rows[part.edges], mixed.shape[0])
-            with torch.enable_grad():
-                moved = vectors[part.edges].detach().requires_grad_()
-                features = mixed[read].requires_grad_(of_mixed is not None)
-                tensors = _sums_of(sums, part._replace(edges=slice(None)), moved, features, centers[part.edges], local)
-                output = head(tensors)
-            wanted = (moved, features) if of_mixed is not None else (moved,)
-            slopes[part.edges], *rest = torch.autograd.grad(output, wanted, grad_outputs[0][part.atoms])
-            if of_mixed is not None:
-                of_mixed.index_add_(0, read, rest[0])
-        return slopes, of_mixed, None, None, None, None
+        (slope,) = grad_outputs
+        if ctx.slopes is not None and bool(slope.max() == slope.min()):
+            factor = slope.flatten()[0]
+            return *(None if s is None else s * factor for s in ctx.slopes), None, None, None
+        _, *slopes = _all_slopes(*ctx.saved_tensors, *ctx.plan, slope, wanted(ctx, 2))
+        return *slopes, None, None, None
 
 
-def _sums_of(sums: Sums, part: Part, vectors: Tensor, mixed: Tensor, centers: Tensor, rows: Tensor) -> Tensor:
+def _all_slopes(
+    features: Tensor,
+    vectors: Tensor,
+    mixed: Tensor,
+    layer: Layer,
+    ends: Ends,
+    ranges: list[Part],
+    slope: Tensor | None,
+    collect: bool,
+) -> tuple[Tensor | None, ...]:
+    """Outputs of all parts, and the slopes of their sum, weighted by `slope` if given, with respect to the inputs."""
+    of_features, of_vectors = torch.empty_like(features), torch.empty_like(vectors)
+    of_mixed = torch.zeros_like(mixed) if collect else None
+    outputs = []
+    for part in ranges:
+        with torch.enable_grad():
+            here, moved = (x.detach().requires_grad_() for x in (features[part.atoms], vectors[part.edges]))
+            output, tensors, factors = _output(layer, ends, mixed.detach(), part, here, moved)
+        inputs = (here, moved, tensors) if collect else (here, moved)
+        weights = torch.ones_like(output) if slope is None else slope[part.atoms]
+        of_features[part.atoms], of_vectors[part.edges], *rest = torch.autograd.grad(output, inputs, weights)
+        if of_mixed is not None:
+            add_mixed_slopes(of_mixed, rest[0], *(f.detach() for f in factors), *_ends_of(ends, part))
+        outputs.append(output.detach())
+    return torch.cat(outputs), of_features, of_vectors, of_mixed
+
+
+def _output(
+    layer: Layer, ends: Ends, mixed: Tensor, part: Part, features: Tensor, vectors: Tensor
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """Output of one part, with the environment tensors and the factors of edges it was made of."""
+    factors = layer.factors(vectors)
     n_atoms = part.atoms.stop - part.atoms.start
-    return sums(vectors, mixed, centers[part.edges] - part.atoms.start, rows[part.edges], n_atoms)
+    tensors = environment(*factors, mixed, *_ends_of(ends, part), n_atoms, local=True)
+    return layer.respond(features, tensors), tensors, factors
 
 
-def _rows_read(rows: Tensor, n_rows: int) -> tuple[Tensor, Tensor]:
-    """The different rows that are read, and for each edge its place among them."""
-    read = torch.zeros(n_rows, dtype=torch.bool, device=rows.device).index_fill_(0, rows, True)
-    return read.nonzero()[:, 0], (read.cumsum(0) - 1)[rows]
+def _ends_of(ends: Ends, part: Part) -> Ends:
+    return Ends(ends.centers[part.edges] - part.atoms.start, ends.rows[part.edges])

@@ -25,21 +25,21 @@ def row_pointers(centers, neighbors, n_rows, pointers):
 
 @njit(nogil=True, cache=True)
 def by_row(rows, n_rows, longest):
-    """Edges ordered by row, and that order cut into segments of one row each.
+    """Edges ordered by row, and that order cut into segments of one row each, none longer than `longest`.
 
     Returns:
-        order (E,), pointers (P+1,) of the segments in it, and the row (P,) of each segment; every row has one at least.
+        order (E,), pointers (P+1,) of the segments in it, the row (P,) of each; rows without edges have no segment.
     """
     counts = np.zeros(n_rows, np.int64)
     for e in range(rows.size):
         counts[rows[e]] += 1
     parts = 0
     for j in range(n_rows):
-        parts += max(1, -(-counts[j] // longest))
+        parts += -(-counts[j] // longest)
     pointers, owners = np.empty(parts + 1, np.int64), np.empty(parts, np.int64)
     place, p = 0, 0
     for j in range(n_rows):
-        for offset in range(0, max(1, counts[j]), longest):
+        for offset in range(0, counts[j], longest):
             pointers[p], owners[p] = place + offset, j
             p += 1
         counts[j], place = place, place + counts[j]

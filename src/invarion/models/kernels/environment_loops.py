@@ -37,6 +37,7 @@ class Loops(NamedTuple):
     forward: Callable
     slopes: Callable
     curvatures: Callable
+    contract: Callable
     collect: Callable
     chunk: int
 
@@ -56,7 +57,9 @@ def loops(dtype: np.dtype, components: int, channels: int) -> Loops:
     rows = next(n for n in range(min(components, accumulators), 0, -1) if components % n == 0)
     padded = 1 << (components - 1).bit_length()
     shape = (components, rows, padded, vectors, width)
-    return Loops(_forward(*shape), _slopes(*shape), _curvatures(*shape), _collect(*shape), vectors * width)
+    return Loops(
+        _forward(*shape), _slopes(*shape), _curvatures(*shape), _contract(*shape), _collect(*shape), vectors * width
+    )
 
 
 @inlined
@@ -224,27 +227,42 @@ def _curvatures(M: int, rows: int, padded: int, vectors: int, width: int) -> Cal
     return curvatures
 
 
+def _contract(M: int, rows: int, padded: int, vectors: int, width: int) -> Callable:
+    chunk = vectors * width
+
+    @compiled
+    def contract(first, last, pointers, g, t, kept, C, begin, end):
+        zero = zeros(g, vectors, width)
+        for i in range(first, last):
+            for c in range(begin, end, chunk):
+                for e in range(pointers[i], pointers[i + 1]):
+                    slope = _over_components(zero, width, t, e, M, g, i * M * C + c, C)
+                    store(slope, kept, e * (end - begin) + c - begin, width)
+
+    return contract
+
+
 def _collect(M: int, rows: int, padded: int, vectors: int, width: int) -> Callable:
     chunk = vectors * width
 
     @compiled
-    def collect(first, last, pointers, order, support, s, kept, cs, kept_too, out, K, C, begin, end, pair):
+    def collect(first, last, pointers, order, owners, support, s, kept, cs, kept_too, out, K, C, begin, end, pair):
         zero, sums, last_edge = zeros(out, vectors, width), scratch(out, K * chunk), order.size - 1
         for p in range(first, last):
             for c in range(begin, end, chunk):
                 sums[:] = 0
+                lowest, highest = K, 0
                 for x in range(pointers[p], pointers[p + 1]):
-                    e = order[x]
-                    ahead = order[min(x + _AHEAD, last_edge)]
+                    e, ahead = order[x], order[min(x + _AHEAD, last_edge)]
                     prefetch(support, 2 * ahead, 1)
                     prefetch(s, ahead * K, 16)
                     prefetch(kept, ahead * (end - begin) + c - begin, chunk)
+                    low, high, start = support[2 * e], support[2 * e + 1], e * (end - begin) + c - begin
+                    lowest, highest = min(lowest, low), max(highest, high)
+                    value = load(zero, kept, start, width)
                     if pair:
                         prefetch(cs, ahead * K, 16)
                         prefetch(kept_too, ahead * (end - begin) + c - begin, chunk)
-                    low, high, start = support[2 * e], support[2 * e + 1], e * (end - begin) + c - begin
-                    value = load(zero, kept, start, width)
-                    if pair:
                         value_too = load(zero, kept_too, start, width)
                         for k in range(low, high):
                             result = add_scaled(load(zero, sums, k * chunk, width), s[e * K + k], value)
@@ -253,7 +271,13 @@ def _collect(M: int, rows: int, padded: int, vectors: int, width: int) -> Callab
                         for k in range(low, high):
                             result = add_scaled(load(zero, sums, k * chunk, width), s[e * K + k], value)
                             store(result, sums, k * chunk, width)
-                for k in range(K):
-                    store(load(zero, sums, k * chunk, width), out, (p * K + k) * C + c, width)
+                for k in range(lowest, highest):
+                    place = (owners[p] * K + k) * C + c
+                    store(
+                        add_scaled(load(zero, out, place, width), 1, load(zero, sums, k * chunk, width)),
+                        out,
+                        place,
+                        width,
+                    )
 
     return collect

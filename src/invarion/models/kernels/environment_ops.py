@@ -63,6 +63,22 @@ def environment_slopes(
     return gs, gt, gz
 
 
+def add_fused_slopes(total: Tensor, g: Tensor, s: Tensor, t: Tensor, centers: Tensor, neighbors: Tensor) -> None:
+    """`add_mixed_slopes` through the kernels; where channels do not fill vectors, by way of padded copies."""
+    padding = -g.shape[2] % lanes(numpy_dtype(g))
+    if padding:
+        padded = torch.nn.functional.pad(total, (0, padding))
+        add_fused_slopes(padded, torch.nn.functional.pad(g, (0, padding)), s, t, centers, neighbors)
+        total.copy_(padded[..., : g.shape[2]])
+    elif g.numel() and centers.numel():
+        starts, support = pointers(centers, neighbors, g.shape[0], total.shape[0]), radial_support(s, True)
+        kernels = loops(numpy_dtype(g), t.shape[1], g.shape[2])
+        for begin, end in _channel_ranges(total, centers.numel(), kernels.chunk):
+            kept = g.new_empty(centers.numel() * (end - begin)).numpy()
+            spread(kernels.contract, starts, _work(t, total), (starts, *flatten(g, t), kept, g.shape[2], begin, end))
+            _collect(kernels, neighbors, support, (s, kept), None, total, begin, end)
+
+
 @torch.library.custom_op("invarion::environment_curvatures", mutates_args=())
 def environment_curvatures(
     g: Tensor,
@@ -108,14 +124,14 @@ def _collect(
     """Add factor x kept slope of every edge to its neighbour's row of `result`, in the same order at every run."""
     order, starts, owners = by_row(neighbors.numpy(), result.shape[0], LONGEST)
     n_radial, channels = result.shape[1:]
-    whole = owners.size == result.shape[0]
-    sums = result if whole else result.new_zeros(owners.size, n_radial, channels)
-    pair = other is not None
-    second = other if other is not None else one
-    arrays = (starts, order, flat(support), flat(one[0]), one[1], flat(second[0]), second[1], flat(sums))
+    parted = bool((owners[1:] == owners[:-1]).any())
+    sums = result.new_zeros(owners.size, n_radial, channels) if parted else result
+    second = one if other is None else other
+    arrays = (flat(support), flat(one[0]), one[1], flat(second[0]), second[1], flat(sums), n_radial, channels)
+    places = np.arange(owners.size) if parted else owners
     work = 8 * order.size * (end - begin)
-    spread(kernels.collect, starts, work, (*arrays, n_radial, channels, begin, end, pair))
-    if not whole:
+    spread(kernels.collect, starts, work, (starts, order, places, *arrays, begin, end, other is not None))
+    if parted:
         result.index_add_(0, torch.from_numpy(owners), sums)
 
 
