@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import scipy.linalg
@@ -41,7 +41,8 @@ def factorise(rows: np.ndarray) -> Factor:
     """
     width = rows.shape[1]
     padded = rows if len(rows) >= width else np.concatenate([rows, np.zeros((width - len(rows), width))])
-    (triangle,) = scipy.linalg.qr(padded, mode="r", overwrite_a=True, check_finite=False)
+    # the shape of the answer depends on `mode`, which its stub does not say
+    (triangle,) = cast(tuple[np.ndarray], scipy.linalg.qr(padded, mode="r", overwrite_a=True, check_finite=False))
     return Factor(np.triu(triangle[:width]), len(rows))
 
 

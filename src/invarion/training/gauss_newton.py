@@ -8,7 +8,7 @@ import numpy as np
 from invarion.data.dataset import Sample, collate, samples
 from invarion.potential import Potential
 from invarion.training.blocks import Factor, factorise
-from invarion.training.linear import FitOptions, coefficients, design_factor, set_coefficients
+from invarion.training.linear import FitOptions, ace_network, coefficients, design_factor, set_coefficients
 from invarion.training.regression import Solution, Spectrum, solve_factor
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def solve_nonlinear(potential: Potential, train: "list[Atoms]", options: FitOpti
     fitted = [frame for place, frame in enumerate(train) if not held or place % _HELD_OUT != _HELD_OUT // 2]
     batches = [_batches(frames, potential.cutoff) for frames in (fitted, held or fitted)]
     _start_linear(potential, fitted, options)
-    best = state = _measure(potential, coefficients(potential.network), batches, options, 1e-3)
+    network = ace_network(potential)
+    best = state = _measure(potential, coefficients(network), batches, options, 1e-3)
     factor = design_factor(potential, fitted, options, _round_folder(options, 1))
     for number in range(options.max_rounds):
         previous, state = state, _step(potential, factor, state, batches, options)
@@ -61,9 +62,9 @@ def solve_nonlinear(potential: Potential, train: "list[Atoms]", options: FitOpti
         best = min(best, state, key=lambda s: s.held_out)
         if not state.loss < (1.0 - options.tolerance) * previous.loss:
             break
-        set_coefficients(potential.network, state.values)
+        set_coefficients(network, state.values)
         factor = design_factor(potential, fitted, options, _round_folder(options, number + 2))
-    set_coefficients(potential.network, best.values)
+    set_coefficients(network, best.values)
     return _describe(factor, best)
 
 
@@ -71,20 +72,21 @@ def _start_linear(potential: Potential, fitted: "list[Atoms]", options: FitOptio
     """Begin at the best linear part, the rest as it is: far from any minimum linearisation means little."""
     linear = _linear_columns(potential)
     factor = design_factor(potential, fitted, options, _round_folder(options, 0))
-    values = coefficients(potential.network)
+    network = ace_network(potential)
+    values = coefficients(network)
     rest = np.setdiff1d(np.arange(len(values)), linear)
     right = factor.triangle[:, -1].copy()
     right[:-1] -= factor.triangle[:-1, rest] @ values[rest]
     reduced = factorise(np.column_stack([factor.triangle[:, linear], right]))
     start = solve_factor(reduced._replace(n_rows=factor.n_rows), "bayesian_ridge")
     values[linear] = start.weights
-    set_coefficients(potential.network, values)
+    set_coefficients(network, values)
 
 
 def _linear_columns(potential: Potential) -> np.ndarray:
     """Places of the linear coefficients among all."""
     columns, start = [], 0
-    for readout in potential.network.readouts:
+    for readout in ace_network(potential).readouts:
         for name, weights in readout.named_parameters():
             if name == "weight":
                 columns.append(np.arange(start, start + weights.numel()))
@@ -114,9 +116,9 @@ def _step(
 def _measure(
     potential: Potential, values: np.ndarray, batches: list[list[Sample]], options: FitOptions, damping: float
 ) -> _State:
-    set_coefficients(potential.network, values)
-    losses = [sum(_loss(potential, batch, options) for batch in part) for part in batches]
-    return _State(values, *losses, max(damping, _WEAKEST))
+    set_coefficients(ace_network(potential), values)
+    loss, held_out = (sum(_loss(potential, batch, options) for batch in part) for part in batches)
+    return _State(values, loss, held_out, max(damping, _WEAKEST))
 
 
 def _loss(potential: Potential, batch: Sample, options: FitOptions) -> float:

@@ -85,9 +85,7 @@ def fit(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | No
 def solve(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | None = None) -> Solution:
     """`fit`, returning what is known about the coefficients: noise, covariance, rank, condition, evidence."""
     options = options or FitOptions()
-    network = potential.network
-    if not isinstance(network, AceNetwork):
-        raise ConfigError("fit solves ACE models; this potential has another network: use invarion.train")
+    network = ace_network(potential)
     potential.double().eval()
     if any(type(readout) in (Embedding, Mlp) for readout in network.readouts):
         from invarion.training.gauss_newton import solve_nonlinear
@@ -150,7 +148,7 @@ class DesignBlock:
         fixed = self.potential(sample.graph, forces=True, stress=has_stress)
         rows = weighted_rows(design, fixed, sample, self.options)
         # the right-hand side is what coefficients should give, not by how much they should change
-        rows[:, -1] += rows[:, :-1] @ coefficients(self.potential.network)
+        rows[:, -1] += rows[:, :-1] @ coefficients(ace_network(self.potential))
         if not np.isfinite(rows).all():
             frame = self.atoms[number - self.first]
             raise DataError(f"{place(frame, number)}: numbers that are not finite; look at its positions and labels")
@@ -190,7 +188,8 @@ def _blocks(potential: Potential, train: "list[Atoms]", options: FitOptions) -> 
     """Consecutive structures, as many to a block as its rows allow."""
     if not train:
         raise DataError("there are no structures to fit to")
-    builder = DesignBuilder(potential.network.descriptor, list(potential.network.readouts))
+    network = ace_network(potential)
+    builder = DesignBuilder(network.descriptor, list(network.readouts))
     limit = max(options.block_rows, 2 * builder.n_columns)
     blocks, waiting, rows, first = [], [], 0, 0
     for number, frame in enumerate(train):
@@ -211,6 +210,17 @@ def _prior(network: AceNetwork, smoothness: float) -> np.ndarray | None:
     return (1.0 + np.array(sizes, dtype=float)) ** -smoothness
 
 
+def ace_network(potential: Potential) -> AceNetwork:
+    """The potential's network.
+
+    Raises:
+        ConfigError: it is not one of ACE.
+    """
+    if not isinstance(potential.network, AceNetwork):
+        raise ConfigError("fit solves ACE models; this potential has another network: use invarion.train")
+    return potential.network
+
+
 def coefficients(network: AceNetwork) -> np.ndarray:
     """(P,) all coefficients of all readouts, in the order of the design's columns."""
     return np.concatenate([w.detach().numpy().reshape(-1) for w in network.readouts.parameters()])
@@ -227,7 +237,7 @@ def set_coefficients(network: AceNetwork, values: np.ndarray) -> None:
 
 def _key(potential: Potential, blocks: Sequence[DesignBlock], options: FitOptions) -> str:
     """A fingerprint of all that the rows depend on: structures, labels, settings, radial coefficients."""
-    digest = hashlib.sha256(potential.config.model_dump_json().encode())
+    digest = hashlib.sha256(ace_network(potential).config.model_dump_json().encode())
     weights = options.model_dump(include={"energy_weight", "forces_weight", "stress_weight", "block_rows"})
     digest.update(json.dumps(weights, sort_keys=True).encode())
     for tensor in potential.state_dict().values():

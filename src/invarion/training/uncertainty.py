@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import scipy.linalg
@@ -109,7 +109,8 @@ def _inverse_of_largest_volume(rows: np.ndarray) -> np.ndarray:
     _, values, directions = np.linalg.svd(rows, full_matrices=False)
     kept = directions[values > 1e-8 * values[0]].T
     projected = rows @ kept
-    _, order = scipy.linalg.qr(projected.T, mode="r", pivoting=True)
+    # the shape of the answer depends on `mode`, which its stub does not say
+    _, order = cast(tuple[np.ndarray, np.ndarray], scipy.linalg.qr(projected.T, mode="r", pivoting=True))
     chosen = order[: kept.shape[1]].copy()
     coordinates = np.linalg.solve(projected[chosen].T, projected.T).T
     for _ in range(20 * len(chosen)):

@@ -75,7 +75,10 @@ class AceCertificate:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "AceCertificate":
         """Inverse of `to_data`."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
+        return cls(**fields)
 
 
 def certify_functions(functions: Sequence[Coupled], seed: int = 0) -> AceCertificate:

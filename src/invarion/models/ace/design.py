@@ -71,7 +71,7 @@ class DesignBuilder:
         for element in range(self.plan.n_species):
             atoms = np.flatnonzero(index.numpy() == element)
             columns = slice(self.offsets[element], self.offsets[element + 1])
-            for atom, (features, jacobian) in zip(atoms, self._features(element, values[atoms]), strict=True):
+            for atom, (features, jacobian) in zip(atoms.tolist(), self._features(element, values[atoms]), strict=True):
                 design.energy[columns] += features
                 mine = slice(starts[atom], starts[atom + 1])
                 rows = self._edge_rows(slopes[mine], neighbor[mine], jacobian)
@@ -84,9 +84,11 @@ class DesignBuilder:
         for part in np.array_split(values, -(-len(values) // _ATOMS)) if len(values) else ():
             pairs = [jacobian_of_atom(self.plan, dots, terms, row) for row in part]
             invariants = torch.from_numpy(np.array([functions for functions, _ in pairs]))
-            features, slopes = (None if x is None else x.detach().numpy() for x in readout.sensitivities(invariants))
+            features, slopes = readout.sensitivities(invariants)
+            rows = features.detach().numpy()
+            bends = None if slopes is None else slopes.detach().numpy()
             for place, (_, jacobian) in enumerate(pairs):
-                yield features[place], jacobian if slopes is None else slopes[place] @ jacobian
+                yield rows[place], jacobian if bends is None else bends[place] @ jacobian
 
     def _edge_rows(self, slopes: np.ndarray, neighbor: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
         """(E, 3, B): derivative of an atom's functions with respect to each of its edge vectors."""
@@ -116,7 +118,8 @@ def _edge_slopes(descriptor: AceDescriptor, graph: Graph, index: Tensor) -> tupl
     """What each edge adds to A (E, W), and its derivative (E, 3, W): exact, by forward mode on both parts."""
     pair = index[graph.centers], index[graph.neighbors]
     distances = graph.vectors.norm(dim=1)
-    radial, fall = torch.func.jvp(lambda r: descriptor.radial(r, *pair), (distances,), (torch.ones_like(distances),))
+    ones = torch.ones_like(distances)
+    radial, fall = torch.func.jvp(lambda r: descriptor.radial(r, *pair), (distances,), (ones,))[:2]
 
     def angular(vectors: Tensor) -> Tensor:
         return harmonics(vectors / vectors.norm(dim=1, keepdim=True), descriptor.max_rank)
@@ -125,7 +128,7 @@ def _edge_slopes(descriptor: AceDescriptor, graph: Graph, index: Tensor) -> tupl
     passes = [torch.func.jvp(angular, (graph.vectors,), (axis.expand_as(graph.vectors).contiguous(),)) for axis in axes]
     radial, fall = radial[:, descriptor.radial_of_component], fall[:, descriptor.radial_of_component]
     tensors = passes[0][0][:, descriptor.angular_of_component]
-    turns = torch.stack([turn for _, turn in passes], 1)[:, :, descriptor.angular_of_component]
+    turns = torch.stack([found[1] for found in passes], 1)[:, :, descriptor.angular_of_component]
     units = graph.vectors / distances[:, None]
     slopes = units[:, :, None] * (fall * tensors)[:, None, :] + radial[:, None, :] * turns
     return (radial * tensors).numpy(), slopes.numpy()

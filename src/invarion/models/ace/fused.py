@@ -15,6 +15,7 @@ from invarion.models.ace.edge_loops import Angular, Edges, Radial
 from invarion.models.ace.loops import Partners, Sums, System, Tiles, ace_loops
 from invarion.models.ace.plan import Plan
 from invarion.models.kernels.arrays import flat
+from invarion.models.kernels.autograd import no_second_slopes
 from invarion.models.kernels.threads import spread
 
 _KNOTS = 512  # pieces of the radial tables: the quintic error is below 1e-11 of the functions' scale
@@ -113,10 +114,10 @@ class _LinearEnergy(torch.autograd.Function):
         return energies
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
+    @no_second_slopes
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         slopes, centers = ctx.saved_tensors
-        return slopes * given[centers, None], None, None, None, None
+        return slopes * grad_outputs[0][centers, None], None, None, None, None
 
 
 class _Functions(torch.autograd.Function):
@@ -126,9 +127,9 @@ class _Functions(torch.autograd.Function):
         return fused.run_functions(graph, index)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
-        return ctx.fused.run_slopes(ctx.graph, ctx.index, given), None, None, None
+    @no_second_slopes
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        return ctx.fused.run_slopes(ctx.graph, ctx.index, grad_outputs[0]), None, None, None
 
 
 def radial_tables(descriptor: AceDescriptor, dtype: np.dtype, lanes: int) -> Radial:
@@ -163,7 +164,7 @@ def _quintic(descriptor: AceDescriptor, a: int, b: int, cutoff: float) -> np.nda
 
     with torch.no_grad():
         f = values(distances)
-        d, c = torch.func.jvp(slopes, (distances,), (torch.ones_like(distances),))
+        d, c = torch.func.jvp(slopes, (distances,), (torch.ones_like(distances),))[:2]
     f, d, c = f.numpy(), d.numpy() * step, c.numpy() * step**2
     rise = f[1:] - f[:-1] - d[:-1] - 0.5 * c[:-1]
     turn, bend = d[1:] - d[:-1] - c[:-1], c[1:] - c[:-1]
@@ -182,8 +183,8 @@ def _angular_lists(max_rank: int, dtype: np.dtype) -> Angular:
             axis += [int(row) % 3 for row in rows]
             number += table[rows, m].tolist()
             begin.append(len(number))
-    integers = (np.array(x, dtype=np.int64) for x in (begin, source, axis))
-    return Angular(*integers, np.array(number, dtype=dtype))
+    starts, sources, axes = (np.array(x, dtype=np.int64) for x in (begin, source, axis))
+    return Angular(starts, sources, axes, np.array(number, dtype=dtype))
 
 
 def _product_lists(plan: Plan, dtype: np.dtype) -> tuple[Sums, Sums]:
@@ -212,7 +213,8 @@ def _partner_lists(plan: Plan) -> Partners:
         columns.append(column[order])
         functions.append(np.tile(function, 2)[order] + offset[element])
         place += len(order)
-    return Partners(*(np.concatenate(part).astype(np.int64) for part in (begins, columns, functions)), offset)
+    begin, partner, owner = (np.concatenate(part).astype(np.int64) for part in (begins, columns, functions))
+    return Partners(begin, partner, owner, offset)
 
 
 def _tiles(element: np.ndarray, n_edges: np.ndarray, n_species: int, width: int) -> Tiles:

@@ -13,7 +13,7 @@ from invarion.models.ace.contraction import optimal_contraction
 from invarion.models.ace.descriptor import AceDescriptor
 from invarion.models.ace.plan import compile_plan
 from invarion.models.ace.radial import RadialFunctions
-from invarion.models.ace.readout import Linear, build_readout
+from invarion.models.ace.readout import Linear, Readouts, build_readout
 from invarion.models.ace.zbl import ZblCore
 from invarion.models.environment import runs_fused
 
@@ -35,7 +35,7 @@ class AceNetwork(nn.Module):
         basis = config.build_basis(species)
         plan = compile_plan(basis.functions, len(species))
         self.descriptor = AceDescriptor(basis, _radial(config, species, plan.radials), plan)
-        self.readouts = nn.ModuleList(build_readout(config, len(functions)) for functions in basis.functions)
+        self.readouts = Readouts(build_readout(config, len(functions)) for functions in basis.functions)
         self.core = ZblCore(species, *config.core(species)) if config.zbl else None
         self._fused: tuple[Any, FusedAce] | None = None
 

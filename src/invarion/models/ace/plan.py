@@ -107,7 +107,7 @@ def compile_plan(lists: Sequence[Sequence[Coupled]], n_species: int = 1) -> Plan
     return Plan(radials, n_species, n_products, *_terms(pairs, places), dots)
 
 
-def _terms(pairs: Sequence[Half], places: dict[Slot, int]) -> tuple[np.ndarray, ...]:
+def _terms(pairs: Sequence[Half], places: dict[Slot, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(out, one, two, number) of all pair products; the two halves of a square are added up."""
     total: dict[tuple[int, int, int], float] = {}
     start = 0

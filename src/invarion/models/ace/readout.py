@@ -4,8 +4,9 @@ Each can say how its energy changes with its coefficients (`sensitivities`), so 
 in one step where the energy is linear in the coefficients, by Gauss-Newton steps where it is not.
 """
 
+from collections.abc import Iterator
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +62,7 @@ class Polynomial(Linear):
     """
 
     scale: Tensor
-    _two: Tensor
+    _factors: Tensor
 
     def __init__(self, n_functions: int, degree: int) -> None:
         nn.Module.__init__(self)
@@ -218,8 +219,9 @@ class Mlp(Linear):
         super().__init__(n_functions)
         widths = (n_functions, *hidden)
         layers = [layer for a, b in zip(widths, hidden, strict=False) for layer in (nn.Linear(a, b), nn.SiLU())]
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], 1, bias=False))
-        nn.init.zeros_(self.layers[-1].weight)  # begin as the linear model
+        last = nn.Linear(widths[-1], 1, bias=False)
+        nn.init.zeros_(last.weight)  # begin as the linear model
+        self.layers = nn.Sequential(*layers, last)
         self.register_buffer("mean", torch.zeros(n_functions))
         self.register_buffer("scale", torch.ones(n_functions))
 
@@ -279,6 +281,13 @@ class Mlp(Linear):
         standard = (invariants - self.mean) / self.scale
         empty = (-self.mean / self.scale)[None]
         return super().forward(invariants) + (self.layers(standard) - self.layers(empty)).squeeze(1)
+
+
+class Readouts(nn.ModuleList):
+    """The readout of every element, in the order of the species."""
+
+    def __iter__(self) -> Iterator[Linear]:
+        return cast(Iterator[Linear], super().__iter__())
 
 
 def embed(density: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ class ZblCore(nn.Module):
     """
 
     numbers: Tensor
+    switch: Tensor
 
     def __init__(self, species: tuple[int, ...], inner: float, outer: float) -> None:
         super().__init__()

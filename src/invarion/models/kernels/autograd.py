@@ -1,8 +1,12 @@
-"""What a backward pass is really going to use of an operator's slopes."""
+"""What a backward pass is really going to use of an operator's slopes, and that it cannot be passed through again."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import torch
+from torch.autograd.function import once_differentiable
+
+_Backward = TypeVar("_Backward", bound=Callable[..., Any])
 
 _will_execute = getattr(torch._C, "_will_engine_execute_node", None)  # not in torch's public interface
 
@@ -23,3 +27,8 @@ def wanted(ctx: Any, position: int) -> bool:
         return _will_execute(ctx.next_functions[position][0])
     except RuntimeError:  # the argument itself is what the slope is asked for
         return True
+
+
+def no_second_slopes(backward: _Backward) -> _Backward:
+    """torch's `once_differentiable`, whose type forgets the names of arguments, for a `backward` that keeps them."""
+    return cast(_Backward, once_differentiable(backward))
