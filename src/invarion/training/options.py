@@ -58,7 +58,7 @@ class TrainOptions(BaseModel):
         batch_size: structures per batch on the average; batches are balanced by their number of edges.
         batch_edges: most edges per batch, about (a batch may exceed it by one structure); None for no limit.
         energy_weight: of the energy loss; None means 1 where there are labels, a positive number insists on them.
-        forces_weight: the same for forces.
+        forces_weight: the same for forces, but None means 100.
         stress_weight: the same for stress.
         loss: mix of means for all properties, a name or weights of mse, mae, rmse, huber.
         energy_loss: another mix for energies; `loss` if None.

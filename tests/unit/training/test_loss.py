@@ -8,7 +8,7 @@ from ase import Atoms
 from invarion.data import samples
 from invarion.potential import Potential
 from invarion.training.batches import PackedSet
-from invarion.training.loss import Loss, make_loss, upside_down
+from invarion.training.loss import USUAL_WEIGHTS, Loss, make_loss, upside_down
 from invarion.training.options import LossMix, TrainOptions
 from invarion.training.targets import Spreads
 from springs import Springs, crystals, molecules
@@ -166,10 +166,11 @@ def test_processes_add_up_to_the_whole_in_value_and_gradient(kind):
 
 
 def test_weights_of_none_follow_the_labels():
+    energy, forces, stress = USUAL_WEIGHTS
     data, _ = batch_of(crystals(2))
-    assert make_loss(TrainOptions(), data.spreads, data.counts).weights == (1.0, 1.0, 1.0)
+    assert make_loss(TrainOptions(), data.spreads, data.counts).weights == (energy, forces, stress)
     data, _ = batch_of(molecules(2))
-    assert make_loss(TrainOptions(), data.spreads, data.counts).weights == (1.0, 1.0, 0.0)
+    assert make_loss(TrainOptions(), data.spreads, data.counts).weights == (energy, forces, 0.0)
     assert make_loss(TrainOptions(forces_weight=0.0, energy_weight=7.0), data.spreads, data.counts).weights == (7, 0, 0)
 
 
