@@ -24,6 +24,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from invarion.engines.sklearn import InvariantDescriptor
 from invarion.engines.sklearn_kernels import Environments, atom_kernel, environments, solve, typical_distances
+from invarion.exceptions import ConfigError
 from measure import save
 
 KCAL = kcal / mol
@@ -95,7 +96,10 @@ def choose(found: Environments, energies: np.ndarray, n: int) -> tuple[float, fl
     for width in WIDTHS:
         kernel = atom_kernel(inner, inner, width * typical)
         for alpha in ALPHAS:
-            results[width, alpha] = error(kernel, inner, energies, slice(0, cut), slice(cut, n), alpha)
+            try:
+                results[width, alpha] = error(kernel, inner, energies, slice(0, cut), slice(cut, n), alpha)
+            except ConfigError:  # too little regularisation for the kernel's rounding
+                results[width, alpha] = np.inf
     width, alpha = min(results, key=results.__getitem__)
     return width, alpha, width * typical
 

@@ -82,13 +82,14 @@ def atom_kernel(left: Environments, right: Environments, widths: ArrayLike) -> F
     for z, width in enumerate(np.asarray(widths, dtype=np.float32)):
         if len(left.rows[z]) and len(right.rows[z]):
             columns, starts = np.unique(right.structures[z], return_index=True)
-            other = torch.from_numpy(right.rows[z] / width)
+            center = right.rows[z].mean(axis=0)  # distances do not change, their rounding does
+            other = torch.from_numpy((right.rows[z] - center) / width)
             for first in range(0, len(left.rows[z]), _ROWS):
                 part = slice(first, first + _ROWS)
-                near = _gaussians(torch.from_numpy(left.rows[z][part] / width), other).numpy()
+                near = _gaussians(torch.from_numpy((left.rows[z][part] - center) / width), other).numpy()
                 rows, begins = np.unique(left.structures[z][part], return_index=True)
-                sums = np.add.reduceat(np.add.reduceat(near, starts, axis=1), begins, axis=0)
-                total[np.ix_(rows, columns)] += sums
+                sums = np.add.reduceat(near, starts, axis=1, dtype=np.float64)
+                total[np.ix_(rows, columns)] += np.add.reduceat(sums, begins, axis=0)
     return total
 
 
