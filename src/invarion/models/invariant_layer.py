@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from invarion.exceptions import ConfigError
 from invarion.invariants import InvariantBasis
 from invarion.invariants.plan import Plan, compile_plan
 from invarion.invariants.straightline import LINEAR, ZERO, Program
 from invarion.models.environment import runs_fused
+from invarion.models.kernels.autograd import no_second_slopes
 from invarion.models.levels import ProgramLevels
 
 _CACHE = 1 << 19  # numbers held at once on a CPU
@@ -91,8 +91,8 @@ class _Gradient(Function):
         return run(plan.gradient, kernel, tensors, cotangents)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+    @no_second_slopes
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None]:
         both = run(ctx.plan.curvature, ctx.kernel, *ctx.saved_tensors, *grad_outputs)
         second, first = both.split((ctx.plan.n_inputs, ctx.plan.n_outputs), dim=1)
         return second, first, None, None

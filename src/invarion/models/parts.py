@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from invarion.models.environment import add_mixed_slopes, environment
-from invarion.models.kernels.autograd import wanted
+from invarion.models.kernels.autograd import no_second_slopes, wanted
 
 _WHOLE = 1 << 27  # numbers that may be held at once before a system is taken in parts
 _PART = 1 << 23  # numbers held for one part: few enough for memory to be reused instead of returned and cleared
@@ -91,19 +90,22 @@ class _InParts(Function):
         ctx.save_for_backward(features, vectors, mixed)
         ctx.plan, ctx.slopes = (layer, ends, ranges), None
         if layer.last and any(ctx.needs_input_grad):
-            outputs, *ctx.slopes = _all_slopes(features, vectors, mixed, *ctx.plan, None, ctx.needs_input_grad[2])
+            collect = ctx.needs_input_grad[2]
+            outputs, ctx.slopes = _all_slopes(features, vectors, mixed, layer, ends, ranges, None, collect)
             return outputs
         inputs = ((part, features[part.atoms], vectors[part.edges]) for part in ranges)
         return torch.cat([_output(layer, ends, mixed, *pieces)[0] for pieces in inputs])
 
     @staticmethod
-    @once_differentiable
+    @no_second_slopes
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (slope,) = grad_outputs
         if ctx.slopes is not None and bool(slope.max() == slope.min()):
             factor = slope.flatten()[0]
             return *(None if s is None else s * factor for s in ctx.slopes), None, None, None
-        _, *slopes = _all_slopes(*ctx.saved_tensors, *ctx.plan, slope, wanted(ctx, 2))
+        features, vectors, mixed = ctx.saved_tensors
+        layer, ends, ranges = ctx.plan
+        _, slopes = _all_slopes(features, vectors, mixed, layer, ends, ranges, slope, wanted(ctx, 2))
         return *slopes, None, None, None
 
 
@@ -116,7 +118,7 @@ def _all_slopes(
     ranges: list[Part],
     slope: Tensor | None,
     collect: bool,
-) -> tuple[Tensor | None, ...]:
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor | None]]:
     """Outputs of all parts, and the slopes of their sum, weighted by `slope` if given, with respect to the inputs."""
     of_features, of_vectors = torch.empty_like(features), torch.empty_like(vectors)
     of_mixed = torch.zeros_like(mixed) if collect else None
@@ -129,9 +131,10 @@ def _all_slopes(
         weights = torch.ones_like(output) if slope is None else slope[part.atoms]
         of_features[part.atoms], of_vectors[part.edges], *rest = torch.autograd.grad(output, inputs, weights)
         if of_mixed is not None:
-            add_mixed_slopes(of_mixed, rest[0], *(f.detach() for f in factors), *_ends_of(ends, part))
+            s, t = (f.detach() for f in factors)
+            add_mixed_slopes(of_mixed, rest[0], s, t, *_ends_of(ends, part))
         outputs.append(output.detach())
-    return torch.cat(outputs), of_features, of_vectors, of_mixed
+    return torch.cat(outputs), (of_features, of_vectors, of_mixed)
 
 
 def _output(

@@ -94,14 +94,15 @@ def environment_curvatures(
     collect: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Slopes with respect to g, s, T and Z of cs.gs + ct.gt + cz.gz, where (gs, gt, gz) are the slopes at g."""
-    cs, ct = torch.zeros_like(s) if cs is None else cs, torch.zeros_like(t) if ct is None else ct
+    cs = torch.zeros_like(s) if cs is None else cs
+    ct = torch.zeros_like(t) if ct is None else ct
     dg, ds, dt = torch.zeros_like(g), torch.zeros_like(s), torch.zeros_like(t)
     dz = torch.zeros_like(z) if collect else z.new_empty(0)
     if not (g.numel() and centers.numel()):
         return dg, ds, dt, dz
     starts = pointers(centers, neighbors, g.shape[0], z.shape[0])
     kernels, given = _loops(t, z), cz is not None
-    arrays = (starts, *flatten(neighbors, support, g, s, t, z, cs, ct, cz if given else z, dg, ds, dt))
+    arrays = (starts, *flatten(neighbors, support, g, s, t, z, cs, ct, z if cz is None else cz, dg, ds, dt))
     for begin, end in _channel_ranges(z, 2 * centers.numel() if collect else 0, kernels.chunk):
         kept, too = (z.new_empty(centers.numel() * (end - begin) if collect else 0).numpy() for _ in range(2))
         rest = (kept, too, *z.shape[1:], begin, end, given, collect)

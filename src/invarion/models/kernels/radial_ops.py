@@ -81,10 +81,11 @@ def _plain_curvatures(
 ) -> tuple[Tensor, ...]:
     """The same where slopes of slopes with respect to places or widths are asked for as well; nobody's hot path."""
     with torch.enable_grad():
-        gs, *inputs = (x.detach().requires_grad_() for x in (gs, *shape))
-        slopes_ = torch.autograd.grad(plain_gaussians(*inputs, cutoff, cosine), inputs, gs, create_graph=True)
+        gs, r, places, sigmas = inputs = [x.detach().requires_grad_() for x in (gs, *shape)]
+        values_ = plain_gaussians(r, places, sigmas, cutoff, cosine)
+        slopes_ = torch.autograd.grad(values_, inputs[1:], gs, create_graph=True)
         pairs = [(slope, change) for slope, change in zip(slopes_, changes, strict=True) if change is not None]
-        return torch.autograd.grad([p[0] for p in pairs], (gs, *inputs), [p[1] for p in pairs])
+        return torch.autograd.grad([p[0] for p in pairs], inputs, [p[1] for p in pairs])
 
 
 @gaussians.register_fake
