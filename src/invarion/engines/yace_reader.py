@@ -13,13 +13,16 @@ from invarion.exceptions import ModelFileError
 from invarion.geometry import harmonics
 from invarion.geometry.couplings import complex_from_real
 from invarion.graphs import Graph
-from invarion.models.ace.radial import inner_step, radial_values
+from invarion.models.ace.radial import Family, inner_step, radial_values
 from invarion.models.ace.readout import embed
 
 _FAMILIES = ("SBessel", "ChebExpCos", "ChebPow", "ChebLinear")
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled one, where there is one
+
+
+class _Loader(_SafeLoader):
     """Safe YAML with sequences as tuples, because the format uses them as keys."""
 
 
@@ -33,7 +36,7 @@ _Loader.add_constructor("tag:yaml.org,2002:seq", _tuple)
 class Bond(NamedTuple):
     """Radial functions between a center and a neighbour of two elements; coefficients (n, l, k)."""
 
-    family: str
+    family: Family
     parameter: float
     n_family: int
     cutoff: float
