@@ -7,13 +7,12 @@ evaluates the file from its definition, and compared with the potential.
 
 import os
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from invarion.engines.yace_reader import read_yace
-from invarion.exceptions import ConfigError, InvarionError
+from invarion.engines.yace_check import check_file
+from invarion.exceptions import ConfigError
 from invarion.files import write_atomically
 from invarion.geometry.couplings import complex_from_real, coupling_table
 from invarion.models.ace.enumeration import Coupled, Slot
@@ -23,7 +22,6 @@ from invarion.models.ace.readout import Embedding, Linear
 from invarion.potential import Potential
 
 _SPLINE_BINS = 0.001  # Angstrom: the evaluator's splines are then right to 1e-12 eV/A
-_TOLERANCE = 1e-8
 
 
 class YaceReport(NamedTuple):
@@ -66,7 +64,7 @@ def export_yace(potential: Potential, path: str | os.PathLike[str], check: bool 
     entries = [_entries(potential, network, element) for element in range(len(potential.species))]
     lammps = _lammps_lines(potential, network, os.fspath(path))
     write_atomically(path, _text(potential, network, entries, lammps))
-    deviations = _self_check(potential, network, path) if check else (float("nan"), float("nan"))
+    deviations = check_file(potential, path) if check else (float("nan"), float("nan"))
     return YaceReport(os.fspath(path), sum(map(len, entries)), *deviations, lammps)
 
 
@@ -115,7 +113,7 @@ def _entries(potential: Potential, network: AceNetwork, element: int) -> list[En
 
 def _densities(potential: Potential, network: AceNetwork, element: int) -> np.ndarray:
     """(densities, B) coefficients in eV; the first density is linear."""
-    readout = network.readouts[element]
+    readout = list(network.readouts)[element]
     scale = float(potential.scale)
     rows = [scale * readout.weight.detach().double().numpy()]
     if isinstance(readout, Embedding):
@@ -158,7 +156,7 @@ def complex_coefficients(function: Coupled) -> dict[tuple[int, ...], float]:
     found = {}
     for place in zip(*np.nonzero(np.abs(tensor) > 1e-13), strict=True):
         key = tuple(int(i) - slot.rank for i, slot in zip(place, function.slots, strict=True))
-        found[key] = float(tensor[place].real)
+        found[key] = float(np.real(tensor[place]))
     return found
 
 
@@ -264,58 +262,3 @@ def _lammps_lines(potential: Potential, network: AceNetwork, path: str) -> tuple
     ]
     style = f"pair_style hybrid/overlay pace zbl {network.core.inner} {network.core.outer}"
     return (style, f"pair_coeff * * pace {name} {symbols}", *core)
-
-
-def _self_check(potential: Potential, network: AceNetwork, path: Any) -> tuple[float, float]:
-    """Largest deviations of energies and forces between the file and the potential on random structures."""
-    from invarion.neighbors import graph
-
-    file = read_yace(path)
-    energies, forces = 0.0, 0.0
-    for atoms in _random_structures(potential):
-        g = graph(atoms, potential.cutoff)
-        e, f = file.energy_and_forces(g)
-        expected = _without_core(potential, network, g)
-        energies = max(energies, abs(float(e - expected[0])))
-        forces = max(forces, float((f - expected[1]).abs().max()))
-        limit = _TOLERANCE * max(1.0, abs(float(e)), float(f.abs().max()))
-        if not max(energies, forces) < limit:
-            raise InvarionError(
-                f"{path} deviates from the potential by {energies:.1e} eV and {forces:.1e} eV/A; please report this"
-            )
-    return energies, forces
-
-
-def _without_core(potential: Potential, network: AceNetwork, g: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Energy and forces in float64 of all but the repulsive core, by the plain path."""
-    import copy
-
-    plain = copy.deepcopy(potential).double().train()
-    plain.network.core = None
-    prediction = plain(g)
-    return prediction.energy.detach()[0], prediction.forces.detach()
-
-
-def _random_structures(potential: Potential) -> list[Any]:
-    """A molecule and a crystal of each mixture at bonding distances, and a pair."""
-    from ase import Atoms
-
-    rng = np.random.default_rng(0)
-    found = []
-    for n, periodic in ((2, False), (5, False), (4, True)):
-        numbers = rng.choice(potential.species, n)
-        size = 0.45 * potential.cutoff
-        positions = _apart(rng, n, size * n ** (1 / 3))
-        cell = np.diag([potential.cutoff * 0.9] * 3) + rng.normal(0, 0.2, (3, 3)) if periodic else None
-        found.append(Atoms(numbers, positions, cell=cell, pbc=periodic))
-    return found
-
-
-def _apart(rng: np.random.Generator, n: int, size: float) -> np.ndarray:
-    """n points in a cube, none closer than a quarter of its edge over n^(1/3)."""
-    points = [rng.uniform(0, size, 3)]
-    while len(points) < n:
-        point = rng.uniform(0, size, 3)
-        if min(np.linalg.norm(point - other) for other in points) > 0.5 * size / n ** (1 / 3):
-            points.append(point)
-    return np.array(points)

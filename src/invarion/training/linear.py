@@ -15,7 +15,8 @@ from invarion.data.dataset import Labels, Sample, samples
 from invarion.exceptions import ConfigError, DataError
 from invarion.models.ace.design import Design, DesignBuilder
 from invarion.models.ace.network import AceNetwork
-from invarion.models.ace.readout import Embedding, Mlp
+from invarion.models.ace.perceptron import Mlp
+from invarion.models.ace.readout import Embedding
 from invarion.neighbors import place
 from invarion.potential import Potential, Prediction
 from invarion.training.blocks import Factor, factorise_blocks

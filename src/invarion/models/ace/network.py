@@ -1,6 +1,7 @@
 """The ACE network: descriptor, readout per element, and an optional repulsive core."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -11,9 +12,10 @@ from invarion.models.ace.basis import AceBasis
 from invarion.models.ace.config import AceConfig
 from invarion.models.ace.contraction import optimal_contraction
 from invarion.models.ace.descriptor import AceDescriptor
+from invarion.models.ace.perceptron import Mlp
 from invarion.models.ace.plan import compile_plan
 from invarion.models.ace.radial import RadialFunctions
-from invarion.models.ace.readout import Linear, Readouts, build_readout
+from invarion.models.ace.readout import Embedding, Kernel, Linear, Polynomial
 from invarion.models.ace.zbl import ZblCore
 from invarion.models.environment import runs_fused
 
@@ -105,6 +107,26 @@ class AceNetwork(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         # compiled kernels are made again where the copy is used
         return {**self.__dict__, "_fused": None}
+
+
+class Readouts(nn.ModuleList):
+    """The readout of every element, in the order of the species."""
+
+    def __iter__(self) -> Iterator[Linear]:
+        return cast(Iterator[Linear], super().__iter__())
+
+
+def build_readout(config: AceConfig, n_functions: int) -> Linear:
+    """The readout of one element with n_functions functions."""
+    if config.readout == "polynomial":
+        return Polynomial(n_functions, config.polynomial_degree)
+    if config.readout == "kernel":
+        return Kernel(n_functions, config.n_centers)
+    if config.readout == "embedding":
+        return Embedding(n_functions, config.n_densities)
+    if config.readout == "mlp":
+        return Mlp(n_functions, config.hidden)
+    return Linear(n_functions)
 
 
 def _radial(config: AceConfig, species: tuple[int, ...], radials: tuple[tuple[int, int], ...]) -> RadialFunctions:

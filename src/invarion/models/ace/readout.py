@@ -4,15 +4,10 @@ Each can say how its energy changes with its coefficients (`sensitivities`), so 
 in one step where the energy is linear in the coefficients, by Gauss-Newton steps where it is not.
 """
 
-from collections.abc import Iterator
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from invarion.models.ace.config import AceConfig
 
 
 class Linear(nn.Module):
@@ -78,7 +73,7 @@ class Polynomial(Linear):
 
     def calibrate(self, invariants: Tensor) -> None:
         """Set the scale of each function to its root mean square."""
-        self.scale = _scale(invariants)
+        self.scale = typical_size(invariants)
 
     def features(self, invariants: Tensor) -> Tensor:
         """All products (N, P) of scaled functions."""
@@ -132,7 +127,7 @@ class Kernel(Linear):
         """Choose stored environments among these, farthest first, and the length scale."""
         if not len(invariants):
             return
-        self.scale = _scale(invariants)
+        self.scale = typical_size(invariants)
         scaled = invariants / self.scale
         distance = (scaled - scaled.mean(0)).square().sum(1)
         chosen: list[int] = []
@@ -179,7 +174,7 @@ class Embedding(Linear):
 
     def calibrate(self, invariants: Tensor) -> None:
         """Start the further densities near 1 with the scalar functions, which measure how many atoms are around."""
-        scale = _scale(invariants)
+        scale = typical_size(invariants)
         start = torch.zeros_like(self.densities)
         start[:, 0] = 1.0 / scale[0]
         self.densities.data = start
@@ -202,94 +197,6 @@ class Embedding(Linear):
         return super().forward(invariants) + embed(invariants @ self.densities.T).sum(1)
 
 
-class Mlp(Linear):
-    r"""Linear part plus a multilayer perceptron of the standardised functions, zero without atoms around.
-
-    .. math:: E = \sum_k w_k B_k + f(\hat B) - f(\hat 0), \qquad \hat B = (B - \mu) / \sigma
-
-    Args:
-        n_functions: B.
-        hidden: widths of the hidden layers (SiLU).
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, n_functions: int, hidden: tuple[int, ...]) -> None:
-        super().__init__(n_functions)
-        widths = (n_functions, *hidden)
-        layers = [layer for a, b in zip(widths, hidden, strict=False) for layer in (nn.Linear(a, b), nn.SiLU())]
-        last = nn.Linear(widths[-1], 1, bias=False)
-        nn.init.zeros_(last.weight)  # begin as the linear model
-        self.layers = nn.Sequential(*layers, last)
-        self.register_buffer("mean", torch.zeros(n_functions))
-        self.register_buffer("scale", torch.ones(n_functions))
-
-    def calibrate(self, invariants: Tensor) -> None:
-        """Set mean and spread of each function."""
-        if len(invariants) > 1:
-            self.mean = invariants.mean(0)
-            self.scale = invariants.std(0).clamp_min(1e-6 * float(_scale(invariants).max()))
-
-    @torch.no_grad()
-    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Derivatives with respect to linear coefficients and weights, by the chain rule written out."""
-        n, b = invariants.shape
-        values, slopes = self._network_sensitivities((invariants - self.mean) / self.scale)
-        empty, _ = self._network_sensitivities((-self.mean / self.scale)[None])
-        eye = torch.eye(b, dtype=invariants.dtype, device=invariants.device).expand(n, b, b)
-        return torch.cat([invariants, values - empty], 1), torch.cat([eye, slopes / self.scale], 1)
-
-    def _network_sensitivities(self, standard: Tensor) -> tuple[Tensor, Tensor]:
-        """Derivatives (N, P) of the network with respect to its weights, and slopes (N, P, B) of these in its input.
-
-        Forward: activations a and their slopes da; backward: d = dE/dz of each layer and its slopes dd. The derivative
-        with respect to a matrix is d a^T, its slope dd a^T + d da^T.
-        """
-        linears = [layer for layer in self.layers if isinstance(layer, nn.Linear)]
-        n, b = standard.shape
-        a = standard
-        da = torch.eye(b, dtype=a.dtype, device=a.device).expand(n, b, b)
-        inputs, bends = [(a, da)], []
-        for layer in linears[:-1]:
-            z, dz = layer(a), torch.einsum("ij,njb->nib", layer.weight, da)
-            s = torch.sigmoid(z)
-            first, second = s * (1.0 + z * (1.0 - s)), s * (1.0 - s) * (2.0 + z * (1.0 - 2.0 * s))
-            a, da = z * s, first[:, :, None] * dz
-            inputs.append((a, da))
-            bends.append((first, second[:, :, None] * dz))
-        d, dd = a.new_ones(n, 1), a.new_zeros(n, 1, b)
-        values, slopes = [], []
-        for place in range(len(linears) - 1, -1, -1):
-            a, da = inputs[place]
-            weight = d[:, :, None] * a[:, None, :]
-            turned = dd[:, :, None, :] * a[:, None, :, None] + d[:, :, None, None] * da[:, None, :, :]
-            with_bias = linears[place].bias is not None
-            values.append(torch.cat([weight.flatten(1), *([d] if with_bias else [])], 1))
-            slopes.append(torch.cat([turned.flatten(1, 2), *([dd] if with_bias else [])], 1))
-            if place:
-                first, second = bends[place - 1]
-                pulled = d @ linears[place].weight
-                dd = second * pulled[:, :, None] + first[:, :, None] * torch.einsum(
-                    "ij,nib->njb", linears[place].weight, dd
-                )
-                d = first * pulled
-        return torch.cat(values[::-1], 1), torch.cat(slopes[::-1], 1)
-
-    def forward(self, invariants: Tensor) -> Tensor:
-        """Energies (N,) of invariants (N, B)."""
-        standard = (invariants - self.mean) / self.scale
-        empty = (-self.mean / self.scale)[None]
-        return super().forward(invariants) + (self.layers(standard) - self.layers(empty)).squeeze(1)
-
-
-class Readouts(nn.ModuleList):
-    """The readout of every element, in the order of the species."""
-
-    def __iter__(self) -> Iterator[Linear]:
-        return cast(Iterator[Linear], super().__iter__())
-
-
 def embed(density: Tensor) -> Tensor:
     """F of `Embedding`, smooth through zero.
 
@@ -301,20 +208,7 @@ def embed(density: Tensor) -> Tensor:
     return torch.where(density < 0, -1.0, 1.0) * (torch.sqrt(size + 0.25 * decay) - 0.5 * decay)
 
 
-def build_readout(config: "AceConfig", n_functions: int) -> Linear:
-    """The readout of one element with n_functions functions."""
-    if config.readout == "polynomial":
-        return Polynomial(n_functions, config.polynomial_degree)
-    if config.readout == "kernel":
-        return Kernel(n_functions, config.n_centers)
-    if config.readout == "embedding":
-        return Embedding(n_functions, config.n_densities)
-    if config.readout == "mlp":
-        return Mlp(n_functions, config.hidden)
-    return Linear(n_functions)
-
-
-def _scale(invariants: Tensor) -> Tensor:
+def typical_size(invariants: Tensor) -> Tensor:
     """Root mean square (B,) of each function, 1 where there is nothing to measure."""
     if not len(invariants):
         return invariants.new_ones(invariants.shape[1])
