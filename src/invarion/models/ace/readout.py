@@ -150,8 +150,9 @@ class Kernel(Linear):
         return self.features(invariants), -self.inverse_square * self._kernel(scaled)[:, :, None] * away
 
     def _kernel(self, scaled: Tensor) -> Tensor:
-        square = (scaled[:, None, :] - self.centers).square().sum(2)
-        return torch.exp(-0.5 * self.inverse_square * square)
+        # the square written out: one matrix product, and nothing of size atoms x centers x functions
+        sizes = scaled.square().sum(1, keepdim=True) + self.centers.square().sum(1)
+        return torch.exp(self.inverse_square * (scaled @ self.centers.T - 0.5 * sizes))
 
 
 class Embedding(Linear):
