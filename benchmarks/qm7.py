@@ -71,6 +71,16 @@ def describe(name: str, data: Data) -> Environments:
     return found._replace(rows=tuple(rows[:, :size] for rows in found.rows))
 
 
+def compressed(found: Environments) -> Environments:
+    """The same distances between atoms of a species in fewer columns: principal axes without those below rounding."""
+    rows = []
+    for values in found.rows:
+        centered = values - values.mean(axis=0)
+        variances, axes = np.linalg.eigh(centered.T @ centered)
+        rows.append(centered @ axes[:, variances > 1e-13 * variances[-1]])
+    return found._replace(rows=tuple(rows))
+
+
 def part(found: Environments, first: int, last: int) -> Environments:
     """The environments of some of the structures."""
     masks = [(s >= first) & (s < last) for s in found.structures]
@@ -107,6 +117,7 @@ def choose(found: Environments, energies: np.ndarray, n: int) -> tuple[float, fl
 def kernel_ridge(found: Environments, data: Data, sizes: Sequence[int], inner: int) -> dict:
     """Learning curve."""
     start = time.perf_counter()
+    found = compressed(found)
     width, alpha, widths = choose(found, data.energies, inner)
     kernel = atom_kernel(found, part(found, 0, data.n_train), widths)
     test = slice(data.n_train, len(data.energies))

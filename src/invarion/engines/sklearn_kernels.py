@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 _ROWS = 512  # atoms on the left of one block of the kernel
-_STRUCTURES = 256  # structures described at once in float64
 _PAIRS = 4000  # pairs of atoms from which a typical distance is estimated
 
 
@@ -27,12 +26,12 @@ class Environments(NamedTuple):
     """Features of the atoms of some structures, sorted by species.
 
     Attributes:
-        rows: per species (n, columns) float32.
+        rows: per species (n, columns) float64.
         structures: per species (n,) the structure of each atom, ascending.
         counts: (structures, species) numbers of atoms.
     """
 
-    rows: tuple[NDArray[np.float32], ...]
+    rows: tuple[Floats, ...]
     structures: tuple[NDArray[np.int64], ...]
     counts: Floats
 
@@ -41,9 +40,7 @@ def environments(descriptor: InvariantDescriptor, structures: "Sequence[Atoms]")
     """Features of structures by a fitted descriptor with per="atom"."""
     if descriptor.per != "atom":
         raise ConfigError(f'the descriptor has per={descriptor.per!r}; a kernel over pairs of atoms needs per="atom"')
-    starts = range(0, len(structures), _STRUCTURES)
-    parts = [np.asarray(descriptor.transform(structures[i : i + _STRUCTURES]), dtype=np.float32) for i in starts]
-    rows = np.concatenate(parts)
+    rows = np.asarray(descriptor.transform(structures))
     numbers = np.concatenate([atoms.numbers for atoms in structures])
     owner = np.repeat(np.arange(len(structures)), [len(atoms) for atoms in structures])
     masks = [numbers == z for z in descriptor.species_]
@@ -79,7 +76,7 @@ def atom_kernel(left: Environments, right: Environments, widths: ArrayLike) -> F
         A. P. Bartok, R. Kondor, G. Csanyi, Phys. Rev. B 87, 184115 (2013).
     """
     total = np.zeros((len(left.counts), len(right.counts)))
-    for z, width in enumerate(np.asarray(widths, dtype=np.float32)):
+    for z, width in enumerate(np.asarray(widths, dtype=np.float64)):
         if len(left.rows[z]) and len(right.rows[z]):
             columns, starts = np.unique(right.structures[z], return_index=True)
             center = right.rows[z].mean(axis=0)  # distances do not change, their rounding does
@@ -96,7 +93,8 @@ def atom_kernel(left: Environments, right: Environments, widths: ArrayLike) -> F
 def _gaussians(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """(n, m) exp(-|x - y|^2 / 2)."""
     lengths = left.square().sum(dim=1)[:, None] + right.square().sum(dim=1)
-    return torch.addmm(lengths, left, right.T, alpha=-2).clamp_(min=0.0).mul_(-0.5).exp_()
+    halves = torch.addmm(lengths, left, right.T, beta=0.5, alpha=-1)  # float64: differences of large numbers
+    return halves.float().clamp_(min=0.0).neg_().exp_()
 
 
 class AtomKernelRidge(RegressorMixin, BaseEstimator):
