@@ -23,7 +23,7 @@ def frames(name: str, seed: int = 0) -> list[Atoms]:
     if kind in ("cu", "si"):
         cell = bulk("Cu", "fcc", 3.615, cubic=True) if kind == "cu" else bulk("Si", "diamond", 5.43, cubic=True)
         repeats = max(1, round((int(size) / len(cell)) ** (1 / 3)))
-        found, amplitude = [cell * (repeats,) * 3], 0.1
+        found, amplitude = [cell * (repeats, repeats, repeats)], 0.1
     else:
         found = [molecule({"ethanol": "CH3CH2OH", "ch4_": "CH4"}[kind]) for _ in range(int(size))]
         amplitude = 0.05
@@ -32,20 +32,20 @@ def frames(name: str, seed: int = 0) -> list[Atoms]:
     return found
 
 
-def write(name: str, folder: Path) -> Path:
+def write(name: str, folder: Path, cutoff: float = CUTOFF) -> Path:
     """Write the structure's atoms and pairs, sorted by center; where it already is, leave it."""
-    path = folder / f"{name}.npz"
+    path = folder / f"{name}_{cutoff}.npz"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **_arrays(frames(name)))
+        np.savez(path, **_arrays(frames(name), cutoff))
     return path
 
 
-def _arrays(systems: list[Atoms]) -> dict[str, np.ndarray]:
+def _arrays(systems: list[Atoms], cutoff: float) -> dict[str, np.ndarray]:
     parts, offset = [], 0
     for number, atoms in enumerate(systems):
         cell = np.array(atoms.cell) if atoms.pbc.any() else 50.0 * np.eye(3)
-        i, j, images = primitive_neighbor_list("ijS", atoms.pbc, cell, atoms.positions, CUTOFF)
+        i, j, images = primitive_neighbor_list("ijS", atoms.pbc, cell, atoms.positions, cutoff)
         order = np.argsort(i, kind="stable")
         i, j, images = i[order], j[order], images[order]
         part = {

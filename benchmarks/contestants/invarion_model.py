@@ -18,8 +18,8 @@ PUBLISHED = {
 }
 
 
-def config(model: str):
-    """A configuration by its short name."""
+def config(model: str, settings: dict):
+    """A configuration by its short name; settings are for the default kind only."""
     kind, _, features = model.partition(":")
     sizes = {**PUBLISHED, "n_features": int(features or 64)}
     if kind == "hop":
@@ -29,14 +29,16 @@ def config(model: str):
         return inv.hip_nn(**sizes)
     if kind.startswith("ts"):
         return inv.hip_nn_ts(max_rank=int(kind[2:]), **sizes)
-    return inv.hip_hop_nn(cutoff=5.0, n_interactions=2, n_features=int(features or 64))
+    return inv.hip_hop_nn(**{"cutoff": 5.0, "n_interactions": 2, "n_features": int(features or 64), **settings})
 
 
 def prepare(case: dict):
     """The step of a case."""
     arrays, dtype = inputs(case), getattr(torch, case["dtype"])
     torch.manual_seed(0)
-    potential = inv.Potential(config(case["model"]), sorted(set(arrays["numbers"].tolist()))).to(dtype)
+    potential = inv.Potential(
+        config(case["model"], case.get("settings", {})), sorted(set(arrays["numbers"].tolist()))
+    ).to(dtype)
     positions, shifts = (torch.tensor(arrays[name], dtype=dtype) for name in ("positions", "shifts"))
     numbers, system, centers, neighbors = (
         torch.tensor(arrays[name], dtype=torch.int64) for name in ("numbers", "system", "centers", "neighbors")

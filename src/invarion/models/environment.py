@@ -167,7 +167,8 @@ def runs_fused(values: Tensor, kernel: str = "auto") -> bool:
     Raises:
         ConfigError: kernel is "numba" where the kernels cannot run, or an unknown word.
     """
-    kernel = _CHOICE.get() if kernel == "auto" else kernel
+    if kernel == "auto" and not torch.compiler.is_compiling():  # the compiler does not know context variables
+        kernel = _CHOICE.get()
     reason = why_plain(values)
     if kernel not in ("auto", "torch", "numba"):
         raise ConfigError(f'kernel is {kernel!r}; allowed are "auto", "torch" and "numba"')

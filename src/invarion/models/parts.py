@@ -62,8 +62,9 @@ def parts(centers: Tensor, n_atoms: int, per_atom: int) -> list[Part]:
         n_atoms: N.
         per_atom: numbers that a layer holds per atom, its edges' included.
     """
-    step = max(1, n_atoms if n_atoms * per_atom <= _WHOLE else _PART // per_atom)
-    atoms = [*range(0, n_atoms, step), n_atoms]
+    if n_atoms * per_atom <= _WHOLE:
+        return [Part(slice(0, n_atoms), slice(0, len(centers)))]
+    atoms = [*range(0, n_atoms, max(1, _PART // per_atom)), n_atoms]
     edges = torch.searchsorted(centers, torch.tensor(atoms, device=centers.device)).tolist()
     return [Part(slice(*a), slice(*e)) for a, e in zip(pairwise(atoms), pairwise(edges), strict=True)]
 

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from invarion.models.kernels.edges import row_pointers, supports
+from invarion.models.kernels.operators import Operator
 from invarion.models.kernels.threads import spread
 
 
@@ -23,6 +24,16 @@ def flatten(*tensors: Tensor) -> list[np.ndarray]:
     return [flat(tensor) for tensor in tensors]
 
 
+def empty_like(tensor: Tensor) -> Tensor:
+    """A new contiguous tensor of the same shape: loops write into its own memory."""
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
+
+
+def zeros_like(tensor: Tensor) -> Tensor:
+    """The same, filled with zeros."""
+    return torch.zeros_like(tensor, memory_format=torch.contiguous_format)
+
+
 def pointers(centers: Tensor, neighbors: Tensor, n_atoms: int, n_rows: int) -> np.ndarray:
     """(N + 1,) where each atom's edges begin; refuses indices that would reach outside the arrays.
 
@@ -35,8 +46,7 @@ def pointers(centers: Tensor, neighbors: Tensor, n_atoms: int, n_rows: int) -> n
     return starts
 
 
-@torch.library.custom_op("invarion::radial_support", mutates_args=())
-def radial_support(sensitivities: Tensor, local: bool) -> Tensor:
+def _support(sensitivities: Tensor, local: bool) -> Tensor:
     """(E, 2) int32: first and one past the last radial function that counts on each edge; all unless `local`.
 
     Functions at the ends whose values are below rounding beside the edge's largest do not count: 2**-6 of the type's
@@ -53,6 +63,8 @@ def radial_support(sensitivities: Tensor, local: bool) -> Tensor:
     return support
 
 
-@radial_support.register_fake
-def _(sensitivities, local):
+def _support_like(sensitivities, local):
     return sensitivities.new_empty(sensitivities.shape[0], 2, dtype=torch.int32)
+
+
+radial_support = Operator("radial_support", _support, _support_like)

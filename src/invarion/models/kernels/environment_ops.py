@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invarion.models.kernels.arrays import flat, flatten, numpy_dtype, pointers, radial_support
+from invarion.models.kernels.arrays import empty_like, flat, flatten, numpy_dtype, pointers, radial_support, zeros_like
 from invarion.models.kernels.autograd import wanted
 from invarion.models.kernels.edges import LONGEST, by_row
 from invarion.models.kernels.environment_loops import Loops, loops
+from invarion.models.kernels.operators import Operator
 from invarion.models.kernels.simd import lanes
 from invarion.models.kernels.threads import spread
 
@@ -22,20 +23,15 @@ _KEPT = 1 << 24  # numbers per edge and channel held at once while slopes are co
 def fused_environment(
     sensitivities: Tensor, tensors: Tensor, mixed: Tensor, centers: Tensor, neighbors: Tensor, n_atoms: int, local: bool
 ) -> Tensor:
-    """`environment` through the kernels; channels are padded to whole vectors where they have to be."""
+    """`environment` through the kernels."""
     support = radial_support(sensitivities, local)
-    channels = mixed.shape[2]
-    padding = -channels % lanes(numpy_dtype(mixed))
-    padded = torch.nn.functional.pad(mixed, (0, padding)) if padding else mixed
-    result = environment_sum(sensitivities, tensors, padded, support, centers, neighbors, n_atoms)
-    return result[..., :channels].contiguous() if padding else result
+    return environment_sum(sensitivities, tensors, mixed, support, centers, neighbors, n_atoms)
 
 
-@torch.library.custom_op("invarion::environment_sum", mutates_args=())
-def environment_sum(
-    s: Tensor, t: Tensor, z: Tensor, support: Tensor, centers: Tensor, neighbors: Tensor, n_atoms: int
-) -> Tensor:
-    """(N, M, C) from factors (E, K), (E, M), (R, K, C)."""
+def _sum(s: Tensor, t: Tensor, z: Tensor, support: Tensor, centers: Tensor, neighbors: Tensor, n_atoms: int) -> Tensor:
+    """(N, M, C) from factors (E, K), (E, M), (R, K, C); channels are padded to whole vectors where they have to be."""
+    if _missing(z):
+        return _cut(_sum(s, t, _pad(z), support, centers, neighbors, n_atoms), z)
     result = z.new_zeros(n_atoms, t.shape[1], z.shape[2])
     if result.numel() and centers.numel():
         starts = pointers(centers, neighbors, n_atoms, z.shape[0])
@@ -44,12 +40,14 @@ def environment_sum(
     return result
 
 
-@torch.library.custom_op("invarion::environment_slopes", mutates_args=())
-def environment_slopes(
+def _slopes(
     g: Tensor, s: Tensor, t: Tensor, z: Tensor, support: Tensor, centers: Tensor, neighbors: Tensor, collect: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Slopes (E, K), (E, M) and, if `collect`, (R, K, C), else empty, from g (N, M, C)."""
-    gs, gt, gz = torch.zeros_like(s), torch.zeros_like(t), torch.zeros_like(z) if collect else z.new_empty(0)
+    if _missing(z):
+        gs, gt, gz = _slopes(_pad(g), s, t, _pad(z), support, centers, neighbors, collect)
+        return gs, gt, _cut(gz, z) if collect else gz
+    gs, gt, gz = zeros_like(s), zeros_like(t), zeros_like(z) if collect else z.new_empty(0)
     if not (g.numel() and centers.numel()):
         return gs, gt, gz
     starts = pointers(centers, neighbors, g.shape[0], z.shape[0])
@@ -65,11 +63,10 @@ def environment_slopes(
 
 def add_fused_slopes(total: Tensor, g: Tensor, s: Tensor, t: Tensor, centers: Tensor, neighbors: Tensor) -> None:
     """`add_mixed_slopes` through the kernels; where channels do not fill vectors, by way of padded copies."""
-    padding = -g.shape[2] % lanes(numpy_dtype(g))
-    if padding:
-        padded = torch.nn.functional.pad(total, (0, padding))
-        add_fused_slopes(padded, torch.nn.functional.pad(g, (0, padding)), s, t, centers, neighbors)
-        total.copy_(padded[..., : g.shape[2]])
+    if _missing(g):
+        wide = _pad(total)
+        add_fused_slopes(wide, _pad(g), s, t, centers, neighbors)
+        total.copy_(_cut(wide, total))
     elif g.numel() and centers.numel():
         starts, support = pointers(centers, neighbors, g.shape[0], total.shape[0]), radial_support(s, True)
         kernels = loops(numpy_dtype(g), t.shape[1], g.shape[2])
@@ -79,8 +76,7 @@ def add_fused_slopes(total: Tensor, g: Tensor, s: Tensor, t: Tensor, centers: Te
             _collect(kernels, neighbors, support, (s, kept), None, total, begin, end)
 
 
-@torch.library.custom_op("invarion::environment_curvatures", mutates_args=())
-def environment_curvatures(
+def _curvatures(
     g: Tensor,
     s: Tensor,
     t: Tensor,
@@ -94,10 +90,14 @@ def environment_curvatures(
     collect: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Slopes with respect to g, s, T and Z of cs.gs + ct.gt + cz.gz, where (gs, gt, gz) are the slopes at g."""
-    cs = torch.zeros_like(s) if cs is None else cs
-    ct = torch.zeros_like(t) if ct is None else ct
-    dg, ds, dt = torch.zeros_like(g), torch.zeros_like(s), torch.zeros_like(t)
-    dz = torch.zeros_like(z) if collect else z.new_empty(0)
+    if _missing(z):
+        wide = None if cz is None else _pad(cz)
+        dg, ds, dt, dz = _curvatures(_pad(g), s, t, _pad(z), support, centers, neighbors, cs, ct, wide, collect)
+        return _cut(dg, g), ds, dt, _cut(dz, z) if collect else dz
+    cs = zeros_like(s) if cs is None else cs
+    ct = zeros_like(t) if ct is None else ct
+    dg, ds, dt = zeros_like(g), zeros_like(s), zeros_like(t)
+    dz = zeros_like(z) if collect else z.new_empty(0)
     if not (g.numel() and centers.numel()):
         return dg, ds, dt, dz
     starts = pointers(centers, neighbors, g.shape[0], z.shape[0])
@@ -140,6 +140,19 @@ def _loops(t: Tensor, z: Tensor) -> Loops:
     return loops(numpy_dtype(z), t.shape[1], z.shape[2])
 
 
+def _missing(channels_last: Tensor) -> int:
+    """How many channels are missing from whole vectors."""
+    return -channels_last.shape[-1] % lanes(numpy_dtype(channels_last))
+
+
+def _pad(channels_last: Tensor) -> Tensor:
+    return torch.nn.functional.pad(channels_last, (0, _missing(channels_last)))
+
+
+def _cut(wide: Tensor, like: Tensor) -> Tensor:
+    return wide[..., : like.shape[-1]].contiguous()
+
+
 def _work(t: Tensor, z: Tensor) -> int:
     return t.shape[0] * (t.shape[1] + 6) * z.shape[2]
 
@@ -151,20 +164,17 @@ def _channel_ranges(z: Tensor, kept_edges: int, chunk: int) -> list[tuple[int, i
     return [(begin, min(begin + width, channels)) for begin in range(0, channels, width)]
 
 
-@environment_sum.register_fake
-def _(s, t, z, support, centers, neighbors, n_atoms):
+def _sum_like(s, t, z, support, centers, neighbors, n_atoms):
     return z.new_empty(n_atoms, t.shape[1], z.shape[2])
 
 
-@environment_slopes.register_fake
-def _(g, s, t, z, support, centers, neighbors, collect):
-    return torch.empty_like(s), torch.empty_like(t), torch.empty_like(z) if collect else z.new_empty(0)
+def _slopes_like(g, s, t, z, support, centers, neighbors, collect):
+    return empty_like(s), empty_like(t), empty_like(z) if collect else z.new_empty(0)
 
 
-@environment_curvatures.register_fake
-def _(g, s, t, z, support, centers, neighbors, cs, ct, cz, collect):
-    new = [torch.empty_like(x) for x in (g, s, t)]
-    return *new, torch.empty_like(z) if collect else z.new_empty(0)
+def _curvatures_like(g, s, t, z, support, centers, neighbors, cs, ct, cz, collect):
+    new = [empty_like(x) for x in (g, s, t)]
+    return *new, empty_like(z) if collect else z.new_empty(0)
 
 
 def _keep_for_slopes(ctx, inputs, output):
@@ -188,5 +198,6 @@ def _slopes_of_slopes(ctx, cs, ct, cz):
     return dg, ds, dt, dz if collect else None, None, None, None, None
 
 
-environment_sum.register_autograd(_slopes_of_sum, setup_context=_keep_for_slopes)
-environment_slopes.register_autograd(_slopes_of_slopes, setup_context=_keep_for_curvatures)
+environment_sum = Operator("environment_sum", _sum, _sum_like, _keep_for_slopes, _slopes_of_sum)
+environment_slopes = Operator("environment_slopes", _slopes, _slopes_like, _keep_for_curvatures, _slopes_of_slopes)
+environment_curvatures = Operator("environment_curvatures", _curvatures, _curvatures_like)

@@ -6,31 +6,29 @@ import torch
 from torch import Tensor
 
 from invarion.models.edges import plain_geometry
-from invarion.models.kernels.arrays import flatten, numpy_dtype
+from invarion.models.kernels.arrays import empty_like, flatten, numpy_dtype
 from invarion.models.kernels.autograd import wanted
 from invarion.models.kernels.geometry_loops import geometry_loops, terms
+from invarion.models.kernels.operators import Operator
 from invarion.models.kernels.simd import lanes
 from invarion.models.kernels.threads import spread
 
 
-@torch.library.custom_op("invarion::edge_geometry", mutates_args=())
-def fused_geometry(vectors: Tensor, components: int) -> tuple[Tensor, Tensor]:
+def _values(vectors: Tensor, components: int) -> tuple[Tensor, Tensor]:
     """Lengths (E,) and tensors (E, M) of vectors (E, 3)."""
     distances, tensors = vectors.new_empty(len(vectors)), vectors.new_empty(len(vectors), components)
     _run(0, vectors, components, distances, tensors)
     return distances, tensors
 
 
-@torch.library.custom_op("invarion::edge_geometry_slopes", mutates_args=())
-def edge_geometry_slopes(gr: Tensor, gt: Tensor, vectors: Tensor) -> Tensor:
+def _slope_values(gr: Tensor, gt: Tensor, vectors: Tensor) -> Tensor:
     """Slopes (E, 3) from those with respect to lengths (E,) and tensors (E, M)."""
-    gv = torch.empty_like(vectors)
+    gv = empty_like(vectors)
     _run(1, vectors, gt.shape[1], gr, gt, gv)
     return gv
 
 
-@torch.library.custom_op("invarion::edge_geometry_changes", mutates_args=())
-def edge_geometry_changes(moves: Tensor, vectors: Tensor, components: int) -> tuple[Tensor, Tensor]:
+def _changes(moves: Tensor, vectors: Tensor, components: int) -> tuple[Tensor, Tensor]:
     """Changes of lengths (E,) and tensors (E, M) as the vectors move by `moves` (E, 3)."""
     dr, dt = vectors.new_empty(len(vectors)), vectors.new_empty(len(vectors), components)
     _run(2, vectors, components, moves, dr, dt)
@@ -45,18 +43,15 @@ def _run(which: int, vectors: Tensor, components: int, *others: Tensor) -> None:
     spread(kernel, len(vectors), 8 * components * len(vectors), (vectors_, *table, *rest, components))
 
 
-@fused_geometry.register_fake
-def _(vectors, components):
+def _values_like(vectors, components):
     return vectors.new_empty(len(vectors)), vectors.new_empty(len(vectors), components)
 
 
-@edge_geometry_slopes.register_fake
-def _(gr, gt, vectors):
-    return torch.empty_like(vectors)
+def _slope_values_like(gr, gt, vectors):
+    return empty_like(vectors)
 
 
-@edge_geometry_changes.register_fake
-def _(moves, vectors, components):
+def _changes_like(moves, vectors, components):
     return vectors.new_empty(len(vectors)), vectors.new_empty(len(vectors), components)
 
 
@@ -89,5 +84,8 @@ def _curvature(gr: Tensor, gt: Tensor, vectors: Tensor, moves: Tensor) -> Tensor
         return torch.autograd.grad(slopes, vectors, moves)[0]
 
 
-fused_geometry.register_autograd(_slopes, setup_context=_keep_vectors)
-edge_geometry_slopes.register_autograd(_slopes_of_slopes, setup_context=_keep_slopes)
+fused_geometry = Operator("edge_geometry", _values, _values_like, _keep_vectors, _slopes)
+edge_geometry_slopes = Operator(
+    "edge_geometry_slopes", _slope_values, _slope_values_like, _keep_slopes, _slopes_of_slopes
+)
+edge_geometry_changes = Operator("edge_geometry_changes", _changes, _changes_like)

@@ -1,10 +1,10 @@
 """The fused moments as torch operators with first and second derivatives; they are bilinear in s and T."""
 
-import torch
 from torch import Tensor
 
-from invarion.models.kernels.arrays import flatten, pointers, radial_support
+from invarion.models.kernels.arrays import empty_like, flatten, pointers, radial_support, zeros_like
 from invarion.models.kernels.moments_loops import moment_loops
+from invarion.models.kernels.operators import Operator
 from invarion.models.kernels.threads import spread
 
 
@@ -16,10 +16,7 @@ def fused_moments(
     return moments_sum(sensitivities, tensors, support, centers, kinds, n_atoms, n_kinds)
 
 
-@torch.library.custom_op("invarion::moments_sum", mutates_args=())
-def moments_sum(
-    s: Tensor, t: Tensor, support: Tensor, centers: Tensor, kinds: Tensor, n_atoms: int, n_kinds: int
-) -> Tensor:
+def _sum(s: Tensor, t: Tensor, support: Tensor, centers: Tensor, kinds: Tensor, n_atoms: int, n_kinds: int) -> Tensor:
     """(N, M, R, K) from factors (E, K), (E, M)."""
     result = s.new_empty(n_atoms, t.shape[1], n_kinds, s.shape[1])
     if result.numel():
@@ -29,12 +26,9 @@ def moments_sum(
     return result
 
 
-@torch.library.custom_op("invarion::moments_slopes", mutates_args=())
-def moments_slopes(
-    g: Tensor, s: Tensor, t: Tensor, support: Tensor, centers: Tensor, kinds: Tensor
-) -> tuple[Tensor, Tensor]:
+def _slopes(g: Tensor, s: Tensor, t: Tensor, support: Tensor, centers: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
     """Slopes (E, K), (E, M) from g (N, M, R, K)."""
-    gs, gt = torch.zeros_like(s), torch.zeros_like(t)
+    gs, gt = zeros_like(s), zeros_like(t)
     if g.numel():
         starts = pointers(centers, kinds, g.shape[0], g.shape[2])
         arrays = (starts, *flatten(kinds, support, g, s, t, gs, gt), s.shape[1], g.shape[2])
@@ -42,8 +36,7 @@ def moments_slopes(
     return gs, gt
 
 
-@torch.library.custom_op("invarion::moments_curvatures", mutates_args=())
-def moments_curvatures(
+def _curvatures(
     g: Tensor,
     s: Tensor,
     t: Tensor,
@@ -54,8 +47,8 @@ def moments_curvatures(
     ct: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Slopes with respect to g, s and T of cs.gs + ct.gt, where (gs, gt) are the slopes at g."""
-    cs, ct = torch.zeros_like(s) if cs is None else cs, torch.zeros_like(t) if ct is None else ct
-    dg, ds, dt = torch.zeros_like(g), torch.zeros_like(s), torch.zeros_like(t)
+    cs, ct = zeros_like(s) if cs is None else cs, zeros_like(t) if ct is None else ct
+    dg, ds, dt = zeros_like(g), zeros_like(s), zeros_like(t)
     if g.numel():
         starts = pointers(centers, kinds, g.shape[0], g.shape[2])
         arrays = (starts, *flatten(kinds, support, g, s, t, cs, ct, dg, ds, dt), s.shape[1], g.shape[2])
@@ -68,19 +61,16 @@ def _work(s: Tensor, t: Tensor, moments: Tensor) -> int:
     return 12 * s.shape[0] * t.shape[1] + moments.numel()
 
 
-@moments_sum.register_fake
-def _(s, t, support, centers, kinds, n_atoms, n_kinds):
+def _sum_like(s, t, support, centers, kinds, n_atoms, n_kinds):
     return s.new_empty(n_atoms, t.shape[1], n_kinds, s.shape[1])
 
 
-@moments_slopes.register_fake
-def _(g, s, t, support, centers, kinds):
-    return torch.empty_like(s), torch.empty_like(t)
+def _slopes_like(g, s, t, support, centers, kinds):
+    return empty_like(s), empty_like(t)
 
 
-@moments_curvatures.register_fake
-def _(g, s, t, support, centers, kinds, cs, ct):
-    return torch.empty_like(g), torch.empty_like(s), torch.empty_like(t)
+def _curvatures_like(g, s, t, support, centers, kinds, cs, ct):
+    return empty_like(g), empty_like(s), empty_like(t)
 
 
 def _keep_for_slopes(ctx, inputs, output):
@@ -100,5 +90,6 @@ def _slopes_of_slopes(ctx, cs, ct):
     return *moments_curvatures(*ctx.saved_tensors, cs, ct), None, None, None
 
 
-moments_sum.register_autograd(_slopes_of_sum, setup_context=_keep_for_slopes)
-moments_slopes.register_autograd(_slopes_of_slopes, setup_context=_keep_for_curvatures)
+moments_sum = Operator("moments_sum", _sum, _sum_like, _keep_for_slopes, _slopes_of_sum)
+moments_slopes = Operator("moments_slopes", _slopes, _slopes_like, _keep_for_curvatures, _slopes_of_slopes)
+moments_curvatures = Operator("moments_curvatures", _curvatures, _curvatures_like)

@@ -4,50 +4,43 @@ import torch
 from torch import Tensor
 
 from invarion.models.kernels import norm_loops as loops
-from invarion.models.kernels.arrays import flatten
+from invarion.models.kernels.arrays import empty_like, flatten
+from invarion.models.kernels.operators import Operator
 from invarion.models.kernels.threads import spread
 from invarion.models.normalization import plain_unit_rows
 
 
-@torch.library.custom_op("invarion::unit_rows", mutates_args=())
-def unit_rows(x: Tensor, floors: Tensor, centered: bool) -> tuple[Tensor, Tensor]:
+def _values(x: Tensor, floors: Tensor, centered: bool) -> tuple[Tensor, Tensor]:
     """Rows (N, B, C) brought to unit size, and the factors (N, B) that did it."""
-    u, w = torch.empty_like(x, memory_format=torch.contiguous_format), x.new_empty(x.shape[:2])
+    u, w = empty_like(x), x.new_empty(x.shape[:2])
     spread(loops.values, w.numel(), 4 * x.numel(), (*flatten(x, floors, u, w), *x.shape[1:], centered))
     return u, w
 
 
-@torch.library.custom_op("invarion::unit_rows_slopes", mutates_args=())
-def unit_rows_slopes(
-    g: Tensor, x: Tensor, floors: Tensor, u: Tensor, w: Tensor, centered: bool
-) -> tuple[Tensor, Tensor]:
+def _slope_values(g: Tensor, x: Tensor, floors: Tensor, u: Tensor, w: Tensor, centered: bool) -> tuple[Tensor, Tensor]:
     """Slopes with respect to x (N, B, C) and the floors (B,)."""
-    gx, gf = torch.empty_like(u), torch.empty_like(w)
+    gx, gf = empty_like(u), empty_like(w)
     spread(loops.slopes, w.numel(), 4 * x.numel(), (*flatten(g, u, w, gx, gf), x.shape[2], centered))
     return gx, gf.sum(0)
 
 
-@torch.library.custom_op("invarion::unit_rows_curvatures", mutates_args=())
-def unit_rows_curvatures(v: Tensor, g: Tensor, u: Tensor, w: Tensor, centered: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _curvatures(v: Tensor, g: Tensor, u: Tensor, w: Tensor, centered: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Slopes of sum v gx with respect to g, x (N, B, C) and the floors (B,)."""
-    dg, dx, df = torch.empty_like(u), torch.empty_like(u), torch.empty_like(w)
+    dg, dx, df = empty_like(u), empty_like(u), empty_like(w)
     spread(loops.curvatures, w.numel(), 8 * u.numel(), (*flatten(v, g, u, w, dg, dx, df), u.shape[2], centered))
     return dg, dx, df.sum(0)
 
 
-@unit_rows.register_fake
-def _(x, floors, centered):
-    return torch.empty_like(x, memory_format=torch.contiguous_format), x.new_empty(x.shape[:2])
+def _values_like(x, floors, centered):
+    return empty_like(x), x.new_empty(x.shape[:2])
 
 
-@unit_rows_slopes.register_fake
-def _(g, x, floors, u, w, centered):
-    return torch.empty_like(u), torch.empty_like(floors)
+def _slope_values_like(g, x, floors, u, w, centered):
+    return empty_like(u), empty_like(floors)
 
 
-@unit_rows_curvatures.register_fake
-def _(v, g, u, w, centered):
-    return torch.empty_like(u), torch.empty_like(u), u.new_empty(u.shape[1])
+def _curvatures_like(v, g, u, w, centered):
+    return empty_like(u), empty_like(u), u.new_empty(u.shape[1])
 
 
 def _keep_values(ctx, inputs, output):
@@ -86,5 +79,6 @@ def _plain_curvatures(v: Tensor | None, vf: Tensor, g: Tensor, x: Tensor, floors
         return torch.autograd.grad(outputs, (g, x, floors), changes)
 
 
-unit_rows.register_autograd(_slopes, setup_context=_keep_values)
-unit_rows_slopes.register_autograd(_slopes_of_slopes, setup_context=_keep_slopes)
+unit_rows = Operator("unit_rows", _values, _values_like, _keep_values, _slopes)
+unit_rows_slopes = Operator("unit_rows_slopes", _slope_values, _slope_values_like, _keep_slopes, _slopes_of_slopes)
+unit_rows_curvatures = Operator("unit_rows_curvatures", _curvatures, _curvatures_like)

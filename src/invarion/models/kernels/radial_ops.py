@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from invarion.models.kernels.arrays import flatten
+from invarion.models.kernels.arrays import empty_like, flatten
 from invarion.models.kernels.autograd import wanted
+from invarion.models.kernels.operators import Operator
 from invarion.models.kernels.radial_loops import BLOCK, curvatures, slopes, values
 from invarion.models.kernels.threads import spread
 from invarion.models.radial import plain_gaussians
@@ -14,8 +15,7 @@ from invarion.models.radial import plain_gaussians
 _WORK = 64  # a function that counts costs about as much as this many multiplications in vectors
 
 
-@torch.library.custom_op("invarion::gaussians", mutates_args=())
-def gaussians(r: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bool) -> tuple[Tensor, Tensor]:
+def _values(r: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bool) -> tuple[Tensor, Tensor]:
     """Values (E, K), zero where below rounding beside the edge's largest, and the range (E, 2) of the others."""
     s, support = r.new_empty(len(r), len(places)), torch.empty(len(r), 2, dtype=torch.int32)
     threshold = math.log(torch.finfo(r.dtype).eps * 2**-6)
@@ -26,8 +26,7 @@ def gaussians(r: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: 
     return s, support
 
 
-@torch.library.custom_op("invarion::gaussians_slopes", mutates_args=())
-def gaussians_slopes(
+def _slope_values(
     gs: Tensor,
     r: Tensor,
     places: Tensor,
@@ -39,15 +38,14 @@ def gaussians_slopes(
     shared: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Slopes with respect to r (E,) and, if `shared`, places and sigmas (K,)."""
-    gr = torch.empty_like(r)
+    gr = empty_like(r)
     gp, gsigma = (_blocks(r, places, shared) for _ in range(2))
     arrays = (*flatten(gs, s, r, support), *_shape(places, sigmas), cutoff, cosine, *flatten(gr, gp, gsigma), shared)
     spread(slopes, -(-len(r) // BLOCK), _WORK * s.numel() // 4, arrays)
     return gr, gp.sum(0).to(places.dtype), gsigma.sum(0).to(sigmas.dtype)
 
 
-@torch.library.custom_op("invarion::gaussians_curvatures", mutates_args=())
-def gaussians_curvatures(
+def _curvatures(
     cr: Tensor,
     gs: Tensor,
     r: Tensor,
@@ -60,7 +58,7 @@ def gaussians_curvatures(
     shared: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Slopes of sum_e cr_e gr_e with respect to gs (E, K), r (E,) and, if `shared`, places and sigmas (K,)."""
-    dgs, dr = torch.empty_like(gs), torch.empty_like(r)
+    dgs, dr = empty_like(gs), empty_like(r)
     dp, dsigma = (_blocks(r, places, shared) for _ in range(2))
     arrays = (*flatten(cr, gs, s, r, support), *_shape(places, sigmas), cutoff, cosine)
     spread(curvatures, -(-len(r) // BLOCK), _WORK * s.numel() // 4, (*arrays, *flatten(dgs, dr, dp, dsigma), shared))
@@ -88,19 +86,16 @@ def _plain_curvatures(
         return torch.autograd.grad([p[0] for p in pairs], inputs, [p[1] for p in pairs])
 
 
-@gaussians.register_fake
-def _(r, places, sigmas, cutoff, cosine):
+def _values_like(r, places, sigmas, cutoff, cosine):
     return r.new_empty(len(r), len(places)), r.new_empty(len(r), 2, dtype=torch.int32)
 
 
-@gaussians_slopes.register_fake
-def _(gs, r, places, sigmas, s, support, cutoff, cosine, shared):
-    return torch.empty_like(r), torch.empty_like(places), torch.empty_like(sigmas)
+def _slope_values_like(gs, r, places, sigmas, s, support, cutoff, cosine, shared):
+    return empty_like(r), empty_like(places), empty_like(sigmas)
 
 
-@gaussians_curvatures.register_fake
-def _(cr, gs, r, places, sigmas, s, support, cutoff, cosine, shared):
-    return torch.empty_like(gs), torch.empty_like(r), torch.empty_like(places), torch.empty_like(sigmas)
+def _curvatures_like(cr, gs, r, places, sigmas, s, support, cutoff, cosine, shared):
+    return empty_like(gs), empty_like(r), empty_like(places), empty_like(sigmas)
 
 
 def _keep_values(ctx, inputs, output):
@@ -132,5 +127,6 @@ def _slopes_of_slopes(ctx, cr, cp, csigma):
     return *slopes_, None, None, None, None, None
 
 
-gaussians.register_autograd(_slopes, setup_context=_keep_values)
-gaussians_slopes.register_autograd(_slopes_of_slopes, setup_context=_keep_slopes)
+gaussians = Operator("gaussians", _values, _values_like, _keep_values, _slopes)
+gaussians_slopes = Operator("gaussians_slopes", _slope_values, _slope_values_like, _keep_slopes, _slopes_of_slopes)
+gaussians_curvatures = Operator("gaussians_curvatures", _curvatures, _curvatures_like)

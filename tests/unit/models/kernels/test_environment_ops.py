@@ -112,3 +112,26 @@ def test_not_a_number_is_passed_on():
     with torch.no_grad():
         s[7] = torch.nan
     assert environment(s, t, z, *rest, local=True, kernel="numba").isnan().any()
+
+
+@pytest.mark.parametrize("n_rows", [N_ATOMS, 3])
+def test_strided_inputs_make_no_difference(n_rows):
+    arguments = inputs(n_rows)
+    expected = value_slopes_curvatures(arguments, kernel="numba")
+    turned = [f.detach().transpose(0, 1).contiguous().transpose(0, 1).requires_grad_() for f in arguments[:3]]
+    found = value_slopes_curvatures((*turned, *arguments[3:]), kernel="numba")
+    assert not any(f.is_contiguous() for f in turned)
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_compiled_by_torch_the_operators_stay_whole():
+    *factors, centers, neighbors, n_atoms = inputs(n_channels=24)
+
+    def total(s, t, z):
+        return environment_ops.fused_environment(s, t, z, centers, neighbors, n_atoms, True)
+
+    eager, compiled = total(*factors), torch.compile(total, backend="aot_eager", fullgraph=True)(*factors)
+    direction = torch.linspace(-1, 1, eager.numel()).view_as(eager)
+    slopes = [torch.autograd.grad(value, factors, direction) for value in (eager, compiled)]
+    assert torch.equal(eager, compiled)
+    assert all(torch.equal(a, b) for a, b in zip(*slopes, strict=True))
