@@ -1,7 +1,7 @@
 """How long does a step of molecular dynamics take, and how much of it goes into neighbours and graph building?
 
-Velocity Verlet through ASE on a copper crystal with a HIP-HOP-NN of random weights, hence soft forces: the atoms move at
-a temperature as they would, the numbers do not matter. The neighbour list is made anew as the skin demands.
+Velocity Verlet through ASE on a copper crystal with a HIP-HOP-NN of random weights, hence soft forces: the atoms
+move at a temperature as they would, the numbers do not matter. The neighbour list is made anew as the skin demands.
 
     python benchmarks/md_speed.py --json results/md_speed.json
 """
