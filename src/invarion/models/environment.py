@@ -30,7 +30,7 @@ def environment(
     centers: Tensor,
     neighbors: Tensor,
     n_atoms: int | None = None,
-    local: bool = False,
+    support: Tensor | None = None,
     kernel: str = "auto",
 ) -> Tensor:
     r"""Sum over each atom's neighbours of radial function x direction tensor x feature.
@@ -48,8 +48,9 @@ def environment(
         centers: (E,) int64 in 0..n_atoms-1, non-decreasing: the atom each edge adds to.
         neighbors: (E,) int64 in 0..R-1: the row of `mixed` each edge reads.
         n_atoms: number of atoms N; R where it is not given.
-        local: whether a radial function whose value is below rounding beside the edge's largest also has a slope below
-            rounding (true of Gaussians, not of functions that cross zero): the kernels then leave such terms out.
+        support: (E, 2) int32, first and one past the last radial function of each edge that counts, where both value
+            and slope of the others are below rounding (as `Sensitivities` knows of Gaussians; not of functions that
+            cross zero): the kernels leave the others out. None if all count.
         kernel: "auto" takes the fused kernels wherever they run, "torch" the plain path, "numba" the kernels or an
             error.
 
@@ -74,11 +75,17 @@ def environment(
     if torch.jit.is_scripting():
         return _sum_edges(sensitivities, tensors, mixed, centers, neighbors, n)
     else:  # noqa: RET505 - the compiler of TorchScript must not see what follows
-        return _environment(sensitivities, tensors, mixed, centers, neighbors, n, local, kernel)
+        return _environment(sensitivities, tensors, mixed, centers, neighbors, n, support, kernel)
 
 
 def add_mixed_slopes(
-    total: Tensor, slopes: Tensor, sensitivities: Tensor, tensors: Tensor, centers: Tensor, neighbors: Tensor
+    total: Tensor,
+    slopes: Tensor,
+    sensitivities: Tensor,
+    tensors: Tensor,
+    centers: Tensor,
+    neighbors: Tensor,
+    support: Tensor | None = None,
 ) -> None:
     r"""Add the slopes with respect to `mixed` of part of a system to the whole's, in place.
 
@@ -86,13 +93,13 @@ def add_mixed_slopes(
 
     Args:
         total: (R, K, C), contiguous; rows that no edge reads are not touched.
-        slopes: (N, M, C) g, with respect to `environment` of these edges, which are `local`.
-        sensitivities, tensors, centers, neighbors: as in `environment`.
+        slopes: (N, M, C) g, with respect to `environment` of these edges.
+        sensitivities, tensors, centers, neighbors, support: as in `environment`.
     """
     if runs_fused(total):
         from invarion.models.kernels.environment_ops import add_fused_slopes
 
-        add_fused_slopes(total, slopes, sensitivities, tensors, centers, neighbors)
+        add_fused_slopes(total, slopes, sensitivities, tensors, centers, neighbors, support)
         return
     sent = torch.einsum("em,emc->ec", tensors, slopes[centers])
     for k in range(total.shape[1]):
@@ -106,7 +113,7 @@ def moments(
     kinds: Tensor,
     n_atoms: int,
     n_kinds: int,
-    local: bool = False,
+    support: Tensor | None = None,
     kernel: str = "auto",
 ) -> Tensor:
     r"""Sum over each atom's neighbours of one kind of radial function x direction tensor: the atomic basis.
@@ -120,7 +127,7 @@ def moments(
         kinds: (E,) int64 in 0..n_kinds-1, for instance the species index of each edge's neighbour.
         n_atoms: number of atoms N.
         n_kinds: number of kinds R.
-        local: as in `environment`.
+        support: as in `environment`.
         kernel: as in `environment`.
 
     Returns:
@@ -140,7 +147,7 @@ def moments(
     if torch.jit.is_scripting():
         return _sum_by_kind(sensitivities, tensors, centers, kinds, n_atoms, n_kinds)
     else:  # noqa: RET505 - the compiler of TorchScript must not see what follows
-        return _moments(sensitivities, tensors, centers, kinds, n_atoms, n_kinds, local, kernel)
+        return _moments(sensitivities, tensors, centers, kinds, n_atoms, n_kinds, support, kernel)
 
 
 @contextmanager
@@ -203,18 +210,18 @@ def _environment(
     centers: Tensor,
     neighbors: Tensor,
     n_atoms: int,
-    local: bool,
+    support: Tensor | None,
     kernel: str,
 ) -> Tensor:
     """`environment` on the path that fits."""
     if not runs_fused(mixed, kernel):
         return _plain_environment(sensitivities, tensors, mixed, centers, neighbors, n_atoms)
     if _fewer_products_by_kind(sensitivities, tensors, mixed, n_atoms):
-        by_kind = _moments(sensitivities, tensors, centers, neighbors, n_atoms, mixed.shape[0], local, kernel)
+        by_kind = _moments(sensitivities, tensors, centers, neighbors, n_atoms, mixed.shape[0], support, kernel)
         return by_kind.flatten(2) @ mixed.flatten(0, 1)
     from invarion.models.kernels.environment_ops import fused_environment
 
-    return fused_environment(sensitivities, tensors, mixed, centers, neighbors, n_atoms, local)
+    return fused_environment(sensitivities, tensors, mixed, centers, neighbors, n_atoms, support)
 
 
 def _moments(
@@ -224,7 +231,7 @@ def _moments(
     kinds: Tensor,
     n_atoms: int,
     n_kinds: int,
-    local: bool,
+    support: Tensor | None,
     kernel: str,
 ) -> Tensor:
     """`moments` on the path that fits."""
@@ -232,7 +239,7 @@ def _moments(
         return _sum_by_kind(sensitivities, tensors, centers, kinds, n_atoms, n_kinds)
     from invarion.models.kernels.moments_ops import fused_moments
 
-    return fused_moments(sensitivities, tensors, centers, kinds, n_atoms, n_kinds, local)
+    return fused_moments(sensitivities, tensors, centers, kinds, n_atoms, n_kinds, support)
 
 
 def _fewer_products_by_kind(sensitivities: Tensor, tensors: Tensor, mixed: Tensor, n_atoms: int) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from invarion.graphs import Graph
 from invarion.models.edges import edge_geometry
 from invarion.models.environment import environment
-from invarion.models.parts import Ends, Layer, Part, in_parts, parts
+from invarion.models.parts import Ends, Factors, Layer, Part, in_parts, parts
 from invarion.models.radial import Sensitivities
 
 Exchange = Callable[[Tensor], Tensor]
@@ -93,10 +93,11 @@ class Interaction(nn.Module):
         mixed = (features @ self.weights.reshape(-1, n_in).T).view(-1, n_sensitivities, n_out)
         return mixed, Ends(edges.centers, edges.neighbors)
 
-    def factors(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Sensitivities (E, K) and direction tensors (E, M) of edge vectors."""
+    def factors(self, vectors: Tensor) -> Factors:
+        """Sensitivities and direction tensors of edge vectors."""
         distances, tensors = edge_geometry(vectors, self.max_rank)
-        return self.sensitivities(distances), tensors
+        values, support = self.sensitivities(distances)
+        return Factors(values, tensors, support)
 
 
 class Residual(nn.Module):
@@ -191,8 +192,8 @@ class HipNetwork(nn.Module):
             layer = Layer(interaction.factors, respond, last=readout is not None)
             return in_parts(layer, features, edges.vectors, mixed, ends, edges.parts)
         distances, tensors = edges.geometry
-        values = interaction.sensitivities(distances)
-        return respond(features, environment(values, tensors, mixed, *ends, len(features), local=True))
+        values, support = interaction.sensitivities(distances)
+        return respond(features, environment(values, tensors, mixed, *ends, len(features), support))
 
     @torch.no_grad()
     def calibrate(self, graph: Graph, index: Tensor) -> None:

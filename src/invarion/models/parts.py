@@ -20,17 +20,31 @@ _WHOLE = 1 << 27  # numbers that may be held at once before a system is taken in
 _PART = 1 << 23  # numbers held for one part: few enough for memory to be reused instead of returned and cleared
 
 
+class Factors(NamedTuple):
+    """What `environment` takes of edges.
+
+    Attributes:
+        sensitivities: (E, K).
+        tensors: (E, M).
+        support: (E, 2), which sensitivities count, or None.
+    """
+
+    sensitivities: Tensor
+    tensors: Tensor
+    support: Tensor | None
+
+
 class Layer(NamedTuple):
     """One interaction and what follows it, as functions of a part of the atoms.
 
     Attributes:
-        factors: edge vectors (E, 3) to sensitivities (E, K), which are local, and direction tensors (E, M).
+        factors: edge vectors (E, 3) to what `environment` takes of edges.
         respond: features (N, F) and environment tensors (N, M, C) to the output (N, G), atom by atom.
         last: whether the output goes into a sum over atoms with equal weights, as terms of the energy do: its slopes
             are then computed together with it, so that nothing is computed twice.
     """
 
-    factors: Callable[[Tensor], tuple[Tensor, Tensor]]
+    factors: Callable[[Tensor], Factors]
     respond: Callable[[Tensor, Tensor], Tensor]
     last: bool
 
@@ -132,19 +146,20 @@ def _all_slopes(
         weights = torch.ones_like(output) if slope is None else slope[part.atoms]
         of_features[part.atoms], of_vectors[part.edges], *rest = torch.autograd.grad(output, inputs, weights)
         if of_mixed is not None:
-            s, t = (f.detach() for f in factors)
-            add_mixed_slopes(of_mixed, rest[0], s, t, *_ends_of(ends, part))
+            s, t = factors.sensitivities.detach(), factors.tensors.detach()
+            add_mixed_slopes(of_mixed, rest[0], s, t, *_ends_of(ends, part), factors.support)
         outputs.append(output.detach())
     return torch.cat(outputs), (of_features, of_vectors, of_mixed)
 
 
 def _output(
     layer: Layer, ends: Ends, mixed: Tensor, part: Part, features: Tensor, vectors: Tensor
-) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+) -> tuple[Tensor, Tensor, Factors]:
     """Output of one part, with the environment tensors and the factors of edges it was made of."""
     factors = layer.factors(vectors)
     n_atoms = part.atoms.stop - part.atoms.start
-    tensors = environment(*factors, mixed, *_ends_of(ends, part), n_atoms, local=True)
+    values, directions, support = factors
+    tensors = environment(values, directions, mixed, *_ends_of(ends, part), n_atoms, support)
     return layer.respond(features, tensors), tensors, factors
 
 

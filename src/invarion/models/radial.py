@@ -84,11 +84,18 @@ class Sensitivities(nn.Module):
         self.mu.copy_(1.0 / torch.linspace(1.0 / self.soft_max, 1.0 / soft_min, n_sensitivities))
         self.sigma.fill_(2.0 * n_sensitivities * soft_min)
 
-    def forward(self, distances: Tensor) -> Tensor:
-        """Values (E, K) at distances (E,) in Angstrom, > 0."""
+    def forward(self, distances: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Values and which of them count.
+
+        Args:
+            distances: (E,) in Angstrom, > 0.
+
+        Returns:
+            Values (E, K), and the `support` that `invarion.models.environment.environment` takes.
+        """
         shape = (1.0 / self.mu, self.sigma, self.cutoff, self.function == "cosine_squared")
         if torch.jit.is_scripting():
-            return plain_gaussians(distances, *shape)
+            return plain_gaussians(distances, *shape), None
         else:  # noqa: RET505 - the compiler of TorchScript must not see what follows
             return _gaussians(distances, *shape)
 
@@ -100,10 +107,12 @@ def plain_gaussians(distances: Tensor, places: Tensor, sigmas: Tensor, cutoff: f
     return gauss * cutoff_value(distances, cutoff, "cosine_squared" if cosine else "smooth")[:, None]
 
 
-def _gaussians(distances: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bool) -> Tensor:
-    """`plain_gaussians` on the path that fits; the kernels leave those below rounding at zero."""
+def _gaussians(
+    distances: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Values on the path that fits; the kernels leave those below rounding at zero, and say which they are."""
     if not runs_fused(distances):
-        return plain_gaussians(distances, places, sigmas, cutoff, cosine)
+        return plain_gaussians(distances, places, sigmas, cutoff, cosine), None
     from invarion.models.kernels.radial_ops import gaussians
 
-    return gaussians(distances, places, sigmas, cutoff, cosine)[0]
+    return gaussians(distances, places, sigmas, cutoff, cosine)

@@ -4,9 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invarion.models.kernels.edges import row_pointers, supports
-from invarion.models.kernels.operators import Operator
-from invarion.models.kernels.threads import spread
+from invarion.models.kernels.edges import row_pointers
 
 
 def numpy_dtype(tensor: Tensor) -> np.dtype:
@@ -16,7 +14,7 @@ def numpy_dtype(tensor: Tensor) -> np.dtype:
 
 def flat(tensor: Tensor) -> np.ndarray:
     """The tensor's own memory as a one-dimensional array; a copy only where the tensor is not contiguous."""
-    return tensor.detach().contiguous().view(-1).numpy()
+    return tensor.detach().numpy().reshape(-1)
 
 
 def flatten(*tensors: Tensor) -> list[np.ndarray]:
@@ -46,25 +44,8 @@ def pointers(centers: Tensor, neighbors: Tensor, n_atoms: int, n_rows: int) -> n
     return starts
 
 
-def _support(sensitivities: Tensor, local: bool) -> Tensor:
-    """(E, 2) int32: first and one past the last radial function that counts on each edge; all unless `local`.
-
-    Functions at the ends whose values are below rounding beside the edge's largest do not count: 2**-6 of the type's
-    epsilon, so that even a weight 64 times as large as the others' changes a sum by no more than its rounding.
-    """
+def full_support(sensitivities: Tensor) -> Tensor:
+    """(E, 2) int32: first and one past the last radial function that counts on each edge, where all do."""
     n_edges, n_radial = sensitivities.shape
-    support = torch.empty(n_edges, 2, dtype=torch.int32)
-    if not local:
-        support[:, 0], support[:, 1] = 0, n_radial
-        return support
-    threshold = torch.finfo(sensitivities.dtype).eps * 2**-6
-    arguments = (flat(sensitivities), n_radial, threshold, flat(support))
-    spread(supports, n_edges, 4 * n_edges * n_radial, arguments)
-    return support
-
-
-def _support_like(sensitivities, local):
-    return sensitivities.new_empty(sensitivities.shape[0], 2, dtype=torch.int32)
-
-
-radial_support = Operator("radial_support", _support, _support_like)
+    whole = torch.tensor([0, n_radial], dtype=torch.int32)
+    return whole.expand(n_edges, 2).contiguous()

@@ -49,18 +49,3 @@ def by_row(rows, n_rows, longest):
         order[counts[rows[e]]] = e
         counts[rows[e]] += 1
     return order, pointers, owners
-
-
-@njit(nogil=True, cache=True)
-def supports(first, last, values, n_radial, threshold, support):
-    """The range of radial functions above `threshold` times the largest of each edge in [first, last)."""
-    for e in range(first, last):
-        largest = 0.0
-        for k in range(n_radial):
-            largest = max(largest, abs(values[e * n_radial + k]))
-        low, high = 0, n_radial
-        while low < high and abs(values[e * n_radial + low]) <= threshold * largest:  # false for NaN: kept
-            low += 1
-        while low < high and abs(values[e * n_radial + high - 1]) <= threshold * largest:
-            high -= 1
-        support[2 * e], support[2 * e + 1] = low, high

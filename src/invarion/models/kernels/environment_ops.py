@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invarion.models.kernels.arrays import empty_like, flat, flatten, numpy_dtype, pointers, radial_support, zeros_like
+from invarion.models.kernels.arrays import empty_like, flat, flatten, full_support, numpy_dtype, pointers, zeros_like
 from invarion.models.kernels.autograd import wanted
 from invarion.models.kernels.edges import LONGEST, by_row
 from invarion.models.kernels.environment_loops import Loops, loops
@@ -21,10 +21,16 @@ _KEPT = 1 << 24  # numbers per edge and channel held at once while slopes are co
 
 
 def fused_environment(
-    sensitivities: Tensor, tensors: Tensor, mixed: Tensor, centers: Tensor, neighbors: Tensor, n_atoms: int, local: bool
+    sensitivities: Tensor,
+    tensors: Tensor,
+    mixed: Tensor,
+    centers: Tensor,
+    neighbors: Tensor,
+    n_atoms: int,
+    support: Tensor | None,
 ) -> Tensor:
     """`environment` through the kernels."""
-    support = radial_support(sensitivities, local)
+    support = full_support(sensitivities) if support is None else support
     return environment_sum(sensitivities, tensors, mixed, support, centers, neighbors, n_atoms)
 
 
@@ -61,14 +67,17 @@ def _slopes(
     return gs, gt, gz
 
 
-def add_fused_slopes(total: Tensor, g: Tensor, s: Tensor, t: Tensor, centers: Tensor, neighbors: Tensor) -> None:
+def add_fused_slopes(
+    total: Tensor, g: Tensor, s: Tensor, t: Tensor, centers: Tensor, neighbors: Tensor, support: Tensor | None
+) -> None:
     """`add_mixed_slopes` through the kernels; where channels do not fill vectors, by way of padded copies."""
     if _missing(g):
         wide = _pad(total)
-        add_fused_slopes(wide, _pad(g), s, t, centers, neighbors)
+        add_fused_slopes(wide, _pad(g), s, t, centers, neighbors, support)
         total.copy_(_cut(wide, total))
     elif g.numel() and centers.numel():
-        starts, support = pointers(centers, neighbors, g.shape[0], total.shape[0]), radial_support(s, True)
+        support = full_support(s) if support is None else support
+        starts = pointers(centers, neighbors, g.shape[0], total.shape[0])
         kernels = loops(numpy_dtype(g), t.shape[1], g.shape[2])
         for begin, end in _channel_ranges(total, centers.numel(), kernels.chunk):
             kept = g.new_empty(centers.numel() * (end - begin)).numpy()

@@ -2,17 +2,23 @@
 
 from torch import Tensor
 
-from invarion.models.kernels.arrays import empty_like, flatten, pointers, radial_support, zeros_like
+from invarion.models.kernels.arrays import empty_like, flatten, full_support, pointers, zeros_like
 from invarion.models.kernels.moments_loops import moment_loops
 from invarion.models.kernels.operators import Operator
 from invarion.models.kernels.threads import spread
 
 
 def fused_moments(
-    sensitivities: Tensor, tensors: Tensor, centers: Tensor, kinds: Tensor, n_atoms: int, n_kinds: int, local: bool
+    sensitivities: Tensor,
+    tensors: Tensor,
+    centers: Tensor,
+    kinds: Tensor,
+    n_atoms: int,
+    n_kinds: int,
+    support: Tensor | None,
 ) -> Tensor:
     """`moments` through the kernels."""
-    support = radial_support(sensitivities, local)
+    support = full_support(sensitivities) if support is None else support
     return moments_sum(sensitivities, tensors, support, centers, kinds, n_atoms, n_kinds)
 
 

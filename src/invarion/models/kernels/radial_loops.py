@@ -47,7 +47,7 @@ def values(first, last, distances, places, sigmas, cutoff, cosine, threshold, s,
             exponents[k] = 0.5 * product * product
             least = min(exponents[k], least)
         bound = least - threshold
-        low, high = 0, K if r < cutoff else 0
+        low, high = 0, 0 if r >= cutoff else K  # comparisons with NaN are false: it is kept
         while low < high and exponents[low] >= bound:
             low += 1
         while low < high and exponents[high - 1] >= bound:

@@ -16,7 +16,11 @@ _WORK = 64  # a function that counts costs about as much as this many multiplica
 
 
 def _values(r: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bool) -> tuple[Tensor, Tensor]:
-    """Values (E, K), zero where below rounding beside the edge's largest, and the range (E, 2) of the others."""
+    """Values (E, K), zero where below rounding beside the edge's largest, and the range (E, 2) of the others.
+
+    Below rounding is 2**-6 of the type's epsilon: even a weight 64 times as large as the others' then changes a sum by
+    no more than its rounding.
+    """
     s, support = r.new_empty(len(r), len(places)), torch.empty(len(r), 2, dtype=torch.int32)
     threshold = math.log(torch.finfo(r.dtype).eps * 2**-6)
     shared = _shape(places, sigmas)

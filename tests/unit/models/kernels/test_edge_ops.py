@@ -57,6 +57,13 @@ def test_gaussians_equal_the_plain_path(n_edges, cosine, dtype):
     assert not values[outside].any()
 
 
+def test_a_distance_that_is_not_a_number_is_passed_on():
+    distances = torch.tensor([1.0, torch.nan, 2.0])
+    values, _ = gaussians(distances, *shape_of_gaussians(20, 30.0, torch.float32), 5.0, False)
+    assert values[1].isnan().any()
+    assert not values[::2].isnan().any()
+
+
 @pytest.mark.parametrize("cosine", [True, False])
 def test_derivatives_of_gaussians(cosine):
     distances = torch.linspace(1.0, 5.2, 9, dtype=torch.float64).requires_grad_()

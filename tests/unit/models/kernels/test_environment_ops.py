@@ -19,6 +19,14 @@ def gaussians(distances):
     return torch.exp(-0.5 * (30 * (1 / distances - places)).square())
 
 
+def support_of(values):
+    """First and one past the last value above rounding beside the row's largest."""
+    counted = values > values.max(dim=1, keepdim=True).values * torch.finfo(values.dtype).eps / 64
+    k = torch.arange(values.shape[1])
+    ends = (torch.where(counted, k, values.shape[1]).amin(1), torch.where(counted, k + 1, 0).amax(1))
+    return torch.stack(ends, dim=1).to(torch.int32)
+
+
 def inputs(n_rows=N_ATOMS, n_channels=64, dtype=torch.float32):
     g = torch.Generator().manual_seed(0)
     return (
@@ -59,11 +67,13 @@ def test_number_of_threads_changes_no_bit(n_rows, many_threads):
     assert all(torch.equal(a, b) for a, b in zip(several, one, strict=True))
 
 
-def as_seen_by_forces(arguments, **options):
+def as_seen_by_forces(arguments, local=False, **options):
     """The sum, its slopes along the distances, and the slopes of their squared norm: what training on forces takes."""
     _, tensors, mixed, *rest = arguments
     distances = DISTANCES.to(mixed.dtype).requires_grad_()
-    result = environment(gaussians(distances), tensors, mixed, *rest, **options)
+    values = gaussians(distances)
+    support = support_of(values.detach()) if local else None
+    result = environment(values, tensors, mixed, *rest, support, **options)
     (slope,) = torch.autograd.grad(result.square().sum(), distances, create_graph=True)
     curvatures = torch.autograd.grad(slope.square().sum(), (distances, tensors, mixed))
     return [t.detach() for t in (result, slope, *curvatures)]
@@ -75,7 +85,7 @@ def test_local_functions_equal_the_plain_path_to_rounding(n_rows, dtype):
     arguments = inputs(n_rows, dtype=dtype)
     exact = as_seen_by_forces(inputs(n_rows, dtype=torch.float64), kernel="torch")
     plain = as_seen_by_forces(arguments, kernel="torch")
-    fused = as_seen_by_forces(arguments, kernel="numba", local=True)
+    fused = as_seen_by_forces(arguments, local=True, kernel="numba")
     for truth, one, other in zip(exact, plain, fused, strict=True):
         scale = truth.abs().max() * torch.finfo(dtype).eps
         assert (other - truth).abs().max() <= max(2 * (one - truth).abs().max(), 20 * scale)
@@ -111,7 +121,7 @@ def test_not_a_number_is_passed_on():
     s, t, z, *rest = inputs()
     with torch.no_grad():
         s[7] = torch.nan
-    assert environment(s, t, z, *rest, local=True, kernel="numba").isnan().any()
+    assert environment(s, t, z, *rest, kernel="numba").isnan().any()
 
 
 @pytest.mark.parametrize("n_rows", [N_ATOMS, 3])
@@ -128,7 +138,7 @@ def test_compiled_by_torch_the_operators_stay_whole():
     *factors, centers, neighbors, n_atoms = inputs(n_channels=24)
 
     def total(s, t, z):
-        return environment_ops.fused_environment(s, t, z, centers, neighbors, n_atoms, True)
+        return environment_ops.fused_environment(s, t, z, centers, neighbors, n_atoms, None)
 
     eager, compiled = total(*factors), torch.compile(total, backend="aot_eager", fullgraph=True)(*factors)
     direction = torch.linspace(-1, 1, eager.numel()).view_as(eager)
