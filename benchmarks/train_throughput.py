@@ -1,8 +1,8 @@
 """How many structures per second does training see, and what does everything around the step cost?
 
 Ethanol frames that ship with the repository; energies and forces. For every batch size: the bare step (loss, its
-slopes, optimiser) on batches made before, through the fused kernels and through plain torch; then whole epochs of `inv.train`,
-whose difference to the bare step is the cost of batches, logging, averaging and validation.
+slopes, optimiser) on batches made before, through the fused kernels and through plain torch; then whole epochs of
+`inv.train`, whose difference to the bare step is the cost of batches, logging, averaging and validation.
 
     python benchmarks/train_throughput.py --json results/train_throughput.json
 """

@@ -25,6 +25,7 @@ _ROOMS = MappingProxyType(
         "Potential": "invarion.potential",
         "Prediction": "invarion.potential",
         "ace": "invarion.models",
+        "ace_basis": "invarion.models",
         "hip_hop_nn": "invarion.models",
         "hip_nn": "invarion.models",
         "hip_nn_ts": "invarion.models",

@@ -104,6 +104,8 @@ def fit(
     """Solve for the coefficients of a linear model; the folder gets config, model, test errors and a report."""
     import time
 
+    import torch
+
     from invarion.configuration import read_sets, write_config
     from invarion.files import plain
     from invarion.potential import Potential
@@ -113,7 +115,7 @@ def fit(
     sets = read_sets(settings.data)
     _print_sets(sets)
     start = time.perf_counter()
-    potential: Potential = Potential.from_data(settings.model, sets.train, settings.data.references)
+    potential = Potential.from_data(settings.model, sets.train, settings.data.references, dtype=torch.float64)
     solve(potential, sets.train, options)
     folder = Path(settings.output.folder)
     write_config(settings, folder / "config.yaml")
