@@ -109,10 +109,11 @@ def main() -> None:
     jobs |= {f"{p}, one channel": contestant(p, n, "rows", torch.float32) for p in paths if p != "hippynn"}
     seconds = median_seconds(jobs, repeats)
     torch.set_default_dtype(default)
-    megabytes = {p: memory(p, n) for p in paths}
+    megabytes = {p: memory(p, n) for p in (paths[:2] if options.smoke else paths)}
     results = {"environments": n, "milliseconds": {k: 1e3 * s for k, s in seconds.items()}, "peak_megabytes": megabytes}
     if "hippynn" in paths:
         results["speed_up"] = {k: seconds["hippynn"] / s for k, s in seconds.items() if k != "hippynn"}
+    if "hippynn" in megabytes:
         results["memory_ratio"] = {p: m / megabytes["hippynn"] for p, m in megabytes.items() if p != "hippynn"}
     if options.growth:
         results["growth"] = growth(n, min(repeats, 5))
