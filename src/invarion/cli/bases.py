@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from invarion.invariants import InvariantBasis
 
 
+_FEW = 5  # tensors whose strata are gone through to say where a member is needed
+
+
 class Kind(StrEnum):
     """What a set of invariants is asked to be."""
 
@@ -46,9 +49,19 @@ def basis(
     ranks: Annotated[str | None, typer.Option(help="Any list of tensor ranks instead, e.g. 1,3,3.")] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write the basis as JSON here.")] = None,
     strata: Annotated[bool, typer.Option("--strata", help="Also list where some of the tensors vanish.")] = False,
+    atlas: Annotated[
+        Path | None, typer.Option(help="Write a web page of all shipped bases into this folder; needs no other option.")
+    ] = None,
     json: Json = False,
 ) -> Any:
     """Build a basis of rotation invariants; print its members, their cost and the certificate."""
+    if atlas is not None:
+        from invarion.invariants.atlas import write_atlas
+
+        page = write_atlas(atlas)
+        say(f"written to {page}; open it in a browser")
+        if max_rank is None and ranks is None:
+            return {"atlas": str(page)}
     found = _build(max_rank, max_degree, channels, kind.value, parity.value, ranks)
     found.certificate.check()
     if output is not None:
@@ -107,25 +120,39 @@ def _parse_ranks(text: str) -> tuple[int, ...]:
 
 
 def _print(found: "InvariantBasis", summary: dict[str, Any]) -> None:
+    from invarion.invariants.drawing import line_notation
     from invarion.invariants.plan import compile_plan
 
     rows = [
         {
             "no.": place,
+            "graph": line_notation(contraction, found.ranks),
             "degree": row["degree"],
             "bodies": row["degree"] + 1,
-            "mirror": "odd" if row["parity"] in (-1, "odd") else "even",
+            **({"mirror": row["parity"]} if found.n_odd else {}),
             "cost": row["cost"],
-            "contraction": row["einsum"],
+            "needed by": need,
             "name": row["name"],
         }
-        for place, row in enumerate(summary["invariants"], start=1)
+        for place, (row, contraction, need) in enumerate(
+            zip(summary["invariants"], found.invariants, _needs(found), strict=True), start=1
+        )
     ]
     show(table(f"{len(found)} invariants ({found.kind}) of tensors of ranks {_short(found.ranks)}", rows))
     if "strata" in summary:
         show(table("Where only these tensors are non-zero", summary["strata"]))
     show(_proof(summary))
     show(f"evaluation: {compile_plan(found.invariants, found.ranks).n_multiplications} multiplications for all of them")
+
+
+def _needs(found: "InvariantBasis") -> list[str]:
+    """For every member the smallest set of non-vanishing tensors that needs it, by their ranks."""
+    from invarion.invariants.necessity import needed_on
+
+    if sum(rank > 0 for rank in found.ranks) > _FEW:
+        return [""] * len(found)
+    words = ["none alone" if need is None else ",".join(map(str, need)) or "0" for need in needed_on(found)]
+    return ["mirror" if c.epsilon else word for c, word in zip(found.invariants, words, strict=True)]
 
 
 def _proof(summary: dict[str, Any]) -> str:
@@ -136,7 +163,13 @@ def _proof(summary: dict[str, Any]) -> str:
         f"independent: {_yes(summary['independent'])}    complete: {_yes(summary['complete'])}",
         f"certificate: a minor of the Jacobian modulo the prime {summary['certificate']['prime']}, checked just now",
     ]
-    sufficient = (summary.get("search") or {}).get("sufficient_degree")
+    search = summary.get("search") or {}
+    if search.get("miss_bound") is not None:
+        lines.append(
+            f"no partner found for {search['n_targets']} random environments, {search['n_starts']} searches each;\n"
+            f"at most {search['miss_bound']:.1%} of such searches would end at one (95 % limit)"
+        )
+    sufficient = search.get("sufficient_degree")
     if not summary["complete"] and sufficient:
         lines.append(f"not complete at degree {summary['max_degree']}: --max-degree {sufficient} suffices")
     return "\n".join(lines)
