@@ -45,8 +45,12 @@ CASES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _exact_projections():
-    """hippynn computes its tensor projections in the default dtype at import: redo them in float64 for this module."""
+    """Compare with hippynn at its most exact: tensor projections in float64 (it computes them in the default dtype at
+    import), and its plain sum over neighbours (its compiled one leaves out small terms: features off by 4e-11)."""
+    from hippynn import custom_kernels
     from hippynn.layers.hiplayers import tensors
+
+    custom_kernels.set_custom_kernels("pytorch")
 
     for rank in range(1, 4):
         tensors.cmaps[rank] = tensors.cartesian_irreducible_mapping(rank).double()
