@@ -14,6 +14,8 @@ from invarion.invariants.costs import by_cost, cost_function
 from invarion.invariants.enumeration import candidates
 from invarion.invariants.evaluation import plan_of
 from invarion.invariants.optimal import assemble, optimal_basis
+from invarion.invariants.request import tensor_ranks
+from invarion.invariants.tables import stored_basis
 
 Floats = NDArray[np.float64]
 Pair = tuple[Floats, Floats]
@@ -39,7 +41,8 @@ def separating_basis(
     Partners of random environments are searched as in `ambiguity`. The contraction that tells most of the pairs found
     apart is added (ties: the cheapest), then the next, until all are told apart; then fresh environments are tried,
     until a whole round finds no partner. This is evidence, not proof: `search.n_targets`, `search.n_starts` and
-    `search.miss_bound` of the result say how much.
+    `search.miss_bound` of the result say how much. For max_rank 2, 3, 4 and nothing else asked for, the answer of a
+    longer search is read from a table.
 
     Args:
         max_rank: L; one tensor of each rank 0..L in every channel.
@@ -64,6 +67,25 @@ def separating_basis(
         (6, 2)
     """
     check_numbers(n_targets, n_starts)
+    if (max_degree, channels, ranks, parity, n_targets, n_starts, seed) == (None, 1, None, "even", 10, 100, 0):
+        stored = stored_basis("separating", tensor_ranks(max_rank, 1, None))
+        if stored is not None:
+            return stored
+    return find_separating(max_rank, max_degree, channels, ranks, parity, n_targets, n_starts, seed, progress)
+
+
+def find_separating(
+    max_rank: int | None,
+    max_degree: int | None,
+    channels: int,
+    ranks: Sequence[int] | None,
+    parity: str,
+    n_targets: int,
+    n_starts: int,
+    seed: int,
+    progress: Callable[[str], None] | None = None,
+) -> InvariantBasis:
+    """`separating_basis` by search, whatever is stored."""
     base = optimal_basis(max_rank, max_degree, channels=channels, ranks=ranks, parity=parity, seed=seed)
     _refuse_incomplete(base)
     pool = _Pool(base, max_degree)
