@@ -31,6 +31,7 @@ def environment(
     neighbors: Tensor,
     n_atoms: int | None = None,
     support: Tensor | None = None,
+    first: int = 0,
     kernel: str = "auto",
 ) -> Tensor:
     r"""Sum over each atom's neighbours of radial function x direction tensor x feature.
@@ -44,13 +45,14 @@ def environment(
     Args:
         sensitivities: (E, K) radial functions s of each edge's length, cutoff included.
         tensors: (E, M) direction tensors T of each edge, packed by rank.
-        mixed: (R, K, C) features Z, R rows (one per atom, or one per species).
+        mixed: (R, K', C) features Z, R rows (one per atom, or one per species); K' = K, or less where `first` is given.
         centers: (E,) int64 in 0..n_atoms-1, non-decreasing: the atom each edge adds to.
         neighbors: (E,) int64 in 0..R-1: the row of `mixed` each edge reads.
         n_atoms: number of atoms N; R where it is not given.
         support: (E, 2) int32, first and one past the last radial function of each edge that counts, where both value
             and slope of the others are below rounding (as `Sensitivities` knows of Gaussians; not of functions that
             cross zero): the kernels leave the others out. None if all count.
+        first: radial function that the first of `mixed` belongs to; those before it, and after the last, do not count.
         kernel: "auto" takes the fused kernels wherever they run, "torch" the plain path, "numba" the kernels or an
             error.
 
@@ -73,9 +75,9 @@ def environment(
     """
     n = mixed.shape[0] if n_atoms is None else n_atoms
     if torch.jit.is_scripting():
-        return _sum_edges(sensitivities, tensors, mixed, centers, neighbors, n)
+        return _sum_edges(sensitivities[:, first : first + mixed.shape[1]], tensors, mixed, centers, neighbors, n)
     else:  # noqa: RET505 - the compiler of TorchScript must not see what follows
-        return _environment(sensitivities, tensors, mixed, centers, neighbors, n, support, kernel)
+        return _environment(sensitivities, tensors, mixed, centers, neighbors, n, support, first, kernel)
 
 
 def add_mixed_slopes(
@@ -86,24 +88,25 @@ def add_mixed_slopes(
     centers: Tensor,
     neighbors: Tensor,
     support: Tensor | None = None,
+    first: int = 0,
 ) -> None:
     r"""Add the slopes with respect to `mixed` of part of a system to the whole's, in place.
 
     .. math:: \partial_{jkc} \mathrel{+}= \sum_{e: j(e) = j} s_{ek} \sum_m T_{em} g_{i(e) m c}
 
     Args:
-        total: (R, K, C), contiguous; rows that no edge reads are not touched.
+        total: (R, K', C), contiguous; rows that no edge reads are not touched.
         slopes: (N, M, C) g, with respect to `environment` of these edges.
-        sensitivities, tensors, centers, neighbors, support: as in `environment`.
+        sensitivities, tensors, centers, neighbors, support, first: as in `environment`.
     """
     if runs_fused(total):
         from invarion.models.kernels.environment_ops import add_fused_slopes
 
-        add_fused_slopes(total, slopes, sensitivities, tensors, centers, neighbors, support)
+        add_fused_slopes(total, slopes, sensitivities, tensors, centers, neighbors, support, first)
         return
     sent = torch.einsum("em,emc->ec", tensors, slopes[centers])
     for k in range(total.shape[1]):
-        total[:, k].index_add_(0, neighbors, sensitivities[:, k, None] * sent)
+        total[:, k].index_add_(0, neighbors, sensitivities[:, first + k, None] * sent)
 
 
 def moments(
@@ -114,6 +117,7 @@ def moments(
     n_atoms: int,
     n_kinds: int,
     support: Tensor | None = None,
+    chosen: tuple[int, int] | None = None,
     kernel: str = "auto",
 ) -> Tensor:
     r"""Sum over each atom's neighbours of one kind of radial function x direction tensor: the atomic basis.
@@ -128,10 +132,11 @@ def moments(
         n_atoms: number of atoms N.
         n_kinds: number of kinds R.
         support: as in `environment`.
+        chosen: the first radial function that is wanted, and how many; all K if not given.
         kernel: as in `environment`.
 
     Returns:
-        (N, M, R, K), differentiable twice in both factors.
+        (N, M, R, K'), differentiable twice in both factors.
 
     Raises:
         ConfigError: kernel is "numba" where the kernels cannot run.
@@ -144,10 +149,11 @@ def moments(
         >>> moments(s, T, torch.tensor([0, 0]), torch.tensor([1, 1]), 1, 2).flatten()
         tensor([0., 3.])
     """
+    begin, count = (0, sensitivities.shape[1]) if chosen is None else chosen
     if torch.jit.is_scripting():
-        return _sum_by_kind(sensitivities, tensors, centers, kinds, n_atoms, n_kinds)
+        return _sum_by_kind(sensitivities[:, begin : begin + count], tensors, centers, kinds, n_atoms, n_kinds)
     else:  # noqa: RET505 - the compiler of TorchScript must not see what follows
-        return _moments(sensitivities, tensors, centers, kinds, n_atoms, n_kinds, support, kernel)
+        return _moments(sensitivities, tensors, centers, kinds, n_atoms, n_kinds, support, (begin, count), kernel)
 
 
 @contextmanager
@@ -211,17 +217,21 @@ def _environment(
     neighbors: Tensor,
     n_atoms: int,
     support: Tensor | None,
+    first: int,
     kernel: str,
 ) -> Tensor:
     """`environment` on the path that fits."""
+    n_rows, n_radial, _ = mixed.shape
     if not runs_fused(mixed, kernel):
-        return _plain_environment(sensitivities, tensors, mixed, centers, neighbors, n_atoms)
-    if _fewer_products_by_kind(sensitivities, tensors, mixed, n_atoms):
-        by_kind = _moments(sensitivities, tensors, centers, neighbors, n_atoms, mixed.shape[0], support, kernel)
+        read = sensitivities[:, first : first + n_radial]
+        return _plain_environment(read, tensors, mixed, centers, neighbors, n_atoms)
+    if _fewer_products_by_kind(tensors, mixed, n_atoms):
+        ends, chosen = (centers, neighbors), (first, n_radial)
+        by_kind = _moments(sensitivities, tensors, *ends, n_atoms, n_rows, support, chosen, kernel)
         return by_kind.flatten(2) @ mixed.flatten(0, 1)
     from invarion.models.kernels.environment_ops import fused_environment
 
-    return fused_environment(sensitivities, tensors, mixed, centers, neighbors, n_atoms, support)
+    return fused_environment(sensitivities, tensors, mixed, centers, neighbors, n_atoms, support, first)
 
 
 def _moments(
@@ -232,17 +242,19 @@ def _moments(
     n_atoms: int,
     n_kinds: int,
     support: Tensor | None,
+    chosen: tuple[int, int],
     kernel: str,
 ) -> Tensor:
     """`moments` on the path that fits."""
     if not runs_fused(sensitivities, kernel):
-        return _sum_by_kind(sensitivities, tensors, centers, kinds, n_atoms, n_kinds)
+        read = sensitivities[:, chosen[0] : sum(chosen)]
+        return _sum_by_kind(read, tensors, centers, kinds, n_atoms, n_kinds)
     from invarion.models.kernels.moments_ops import fused_moments
 
-    return fused_moments(sensitivities, tensors, centers, kinds, n_atoms, n_kinds, support)
+    return fused_moments(sensitivities, tensors, centers, kinds, n_atoms, n_kinds, support, chosen)
 
 
-def _fewer_products_by_kind(sensitivities: Tensor, tensors: Tensor, mixed: Tensor, n_atoms: int) -> bool:
+def _fewer_products_by_kind(tensors: Tensor, mixed: Tensor, n_atoms: int) -> bool:
     """Whether moments by row of `mixed`, then one matrix product, take fewer multiplications than a sum over edges.
 
     Matrix products run about twice as fast per multiplication as the sum, of which about six radial functions count.

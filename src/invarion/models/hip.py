@@ -25,6 +25,7 @@ class Edges(NamedTuple):
         centers: (E,) sorted.
         neighbors: (E,) atoms at the other ends.
         species: (N,) species index of every atom.
+        nearest: smallest length in Angstrom, infinity where there are no edges.
         parts: ranges of atoms that are worked through one after the other; one for all in training.
     """
 
@@ -33,6 +34,7 @@ class Edges(NamedTuple):
     centers: Tensor
     neighbors: Tensor
     species: Tensor
+    nearest: float
     parts: list[Part]
 
 
@@ -87,11 +89,13 @@ class Interaction(nn.Module):
 
     def mix(self, features: Tensor, edges: Edges, first: bool) -> tuple[Tensor, Ends]:
         """What edges read: weighted features (R, K, C), and which row; `first`: features are one-hot species."""
-        n_sensitivities, n_out, n_in = self.weights.shape
+        begin, end = self.sensitivities.span(edges.nearest)
+        weights = self.weights[begin:end]
         if first:
-            return self.weights.permute(2, 0, 1).contiguous(), Ends(edges.centers, edges.species[edges.neighbors])
-        mixed = (features @ self.weights.reshape(-1, n_in).T).view(-1, n_sensitivities, n_out)
-        return mixed, Ends(edges.centers, edges.neighbors)
+            return weights.permute(2, 0, 1).contiguous(), Ends(edges.centers, edges.species[edges.neighbors], begin)
+        n_radial, n_out, n_in = weights.shape
+        mixed = (features @ weights.reshape(-1, n_in).T).view(-1, n_radial, n_out)
+        return mixed, Ends(edges.centers, edges.neighbors, begin)
 
     def factors(self, vectors: Tensor) -> Factors:
         """Sensitivities and direction tensors of edge vectors."""
@@ -193,7 +197,8 @@ class HipNetwork(nn.Module):
             return in_parts(layer, features, edges.vectors, mixed, ends, edges.parts)
         distances, tensors = edges.geometry
         values, support = interaction.sensitivities(distances)
-        return respond(features, environment(values, tensors, mixed, *ends, len(features), support))
+        centers, rows, first = ends
+        return respond(features, environment(values, tensors, mixed, centers, rows, len(features), support, first))
 
     @torch.no_grad()
     def calibrate(self, graph: Graph, index: Tensor) -> None:
@@ -220,7 +225,8 @@ class HipNetwork(nn.Module):
         geometry, ranges = None, self._parts(graph)
         if len(ranges) <= 1:
             geometry = edge_geometry(graph.vectors, self.max_rank)
-        return Edges(graph.vectors, geometry, graph.centers, graph.neighbors, index, ranges)
+        nearest = float(_shortest(graph.vectors.detach()))
+        return Edges(graph.vectors, geometry, graph.centers, graph.neighbors, index, nearest, ranges)
 
     def _parts(self, graph: Graph) -> list[Part]:
         """One range of all atoms in training, which differentiates twice; else as many as memory asks for."""
@@ -230,6 +236,10 @@ class HipNetwork(nn.Module):
         per_edge = 2 * (self.max_rank + 1) ** 2 + 2 * max(len(layer.sensitivities.mu) for layer in layers)
         per_atom = 6 * (self.max_rank + 1) ** 2 * max(layer.weights.shape[1] for layer in layers)
         return parts(graph.centers, graph.n_atoms, per_atom + per_edge * len(graph.vectors) // graph.n_atoms)
+
+
+def _shortest(vectors: Tensor) -> Tensor:
+    return vectors.square().sum(1).min().sqrt() if len(vectors) else vectors.new_tensor(torch.inf)
 
 
 def _block(layout: Layout, n_in: int, n_middle: int, n_out: int) -> list[nn.Module]:

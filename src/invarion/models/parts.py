@@ -55,10 +55,12 @@ class Ends(NamedTuple):
     Attributes:
         centers: (E,) sorted.
         rows: (E,) row of the mixed features that each edge reads.
+        first: radial function that the first of the mixed features belongs to.
     """
 
     centers: Tensor
     rows: Tensor
+    first: int
 
 
 class Part(NamedTuple):
@@ -147,7 +149,8 @@ def _all_slopes(
         of_features[part.atoms], of_vectors[part.edges], *rest = torch.autograd.grad(output, inputs, weights)
         if of_mixed is not None:
             s, t = factors.sensitivities.detach(), factors.tensors.detach()
-            add_mixed_slopes(of_mixed, rest[0], s, t, *_ends_of(ends, part), factors.support)
+            centers, rows, first = _ends_of(ends, part)
+            add_mixed_slopes(of_mixed, rest[0], s, t, centers, rows, factors.support, first)
         outputs.append(output.detach())
     return torch.cat(outputs), (of_features, of_vectors, of_mixed)
 
@@ -159,9 +162,10 @@ def _output(
     factors = layer.factors(vectors)
     n_atoms = part.atoms.stop - part.atoms.start
     values, directions, support = factors
-    tensors = environment(values, directions, mixed, *_ends_of(ends, part), n_atoms, support)
+    centers, rows, first = _ends_of(ends, part)
+    tensors = environment(values, directions, mixed, centers, rows, n_atoms, support, first)
     return layer.respond(features, tensors), tensors, factors
 
 
 def _ends_of(ends: Ends, part: Part) -> Ends:
-    return Ends(ends.centers[part.edges] - part.atoms.start, ends.rows[part.edges])
+    return Ends(ends.centers[part.edges] - part.atoms.start, ends.rows[part.edges], ends.first)

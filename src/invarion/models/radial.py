@@ -99,6 +99,23 @@ class Sensitivities(nn.Module):
         else:  # noqa: RET505 - the compiler of TorchScript must not see what follows
             return _gaussians(distances, *shape)
 
+    @torch.no_grad()
+    def span(self, nearest: float) -> tuple[int, int]:
+        """The first, and one past the last, function that counts at any distance from `nearest` to the cutoff.
+
+        Args:
+            nearest: Angstrom; infinity where there are no distances.
+        """
+        n_functions = len(self.mu)
+        if nearest >= self.cutoff or not runs_fused(self.mu):
+            return 0, n_functions
+        inverse = torch.linspace(1.0 / self.cutoff, 1.0 / nearest, 4 * n_functions, dtype=self.mu.dtype)[1:]
+        _, support = self(1.0 / inverse)
+        if support is None:
+            return 0, n_functions
+        # one more to either side: between the sampled distances, another function may just count
+        return max(0, int(support[:, 0].min()) - 1), min(n_functions, int(support[:, 1].max()) + 1)
+
 
 def plain_gaussians(distances: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bool) -> Tensor:
     """Values (E, K) of Gaussians in 1/r at `places` 1/mu (K,), widths 1/sigma (K,), in plain torch operations."""

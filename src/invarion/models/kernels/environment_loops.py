@@ -3,7 +3,8 @@
 All kernels walk the edges of one atom in blocks, one chunk of channels (a few vectors) at a time. For each edge they
 contract over radial functions (H = sum_k s_k Z_jk) or over tensor components (G = sum_m T_m gA_im), and combine these
 while they are still in the first-level cache. Arrays are flat, channels last. `support[2 e]`, `support[2 e + 1]` are
-the first and one past the last radial function that counts on edge e.
+the first and one past the last radial function that counts on edge e; of K functions, features Z exist for Kz, from
+`base` on.
 """
 
 from collections.abc import Callable
@@ -116,7 +117,7 @@ def _forward(M: int, rows: int, padded: int, vectors: int, width: int) -> Callab
     chunk = vectors * width
 
     @compiled
-    def forward(first, last, pointers, neighbors, support, s, t, z, out, K, C):
+    def forward(first, last, pointers, neighbors, support, s, t, z, out, K, Kz, base, C):
         zero, single, block = zeros(z, vectors, width), zeros(z, 1, width), zeros(z, rows, width)
         received = scratch(z, _BLOCK * chunk)
         for i in range(first, last):
@@ -124,8 +125,8 @@ def _forward(M: int, rows: int, padded: int, vectors: int, width: int) -> Callab
                 for edge in range(pointers[i], pointers[i + 1], _BLOCK):
                     count = min(_BLOCK, pointers[i + 1] - edge)
                     for e in range(edge, edge + count):
-                        low, high, start = support[2 * e], support[2 * e + 1], neighbors[e] * K * C + c
-                        h = _over_radial(zero, width, s, e, low, high, K, z, start, C)
+                        low, high = max(support[2 * e], base), min(support[2 * e + 1], base + Kz)
+                        h = _over_radial(zero, width, s, e, low, high, K, z, (neighbors[e] * Kz - base) * C + c, C)
                         store(h, received, (e - edge) * chunk, width)
                     start = i * M * C + c
                     _add_outer_products(block, single, rows, width, chunk, t, edge, count, M, received, out, start, C)
@@ -137,7 +138,7 @@ def _slopes(M: int, rows: int, padded: int, vectors: int, width: int) -> Callabl
     chunk = vectors * width
 
     @compiled
-    def slopes(first, last, pointers, neighbors, support, g, s, t, z, gs, gt, kept, K, C, begin, end, keep):
+    def slopes(first, last, pointers, neighbors, support, g, s, t, z, gs, gt, kept, K, Kz, base, C, begin, end, keep):
         zero, four, line = zeros(z, vectors, width), zeros(z, 4, padded), zeros(z, 1, padded)
         short, rows_, columns = zeros(z, 1, M), zeros(z, M, width), zeros(z, width, padded)
         received = scratch(z, _BLOCK * chunk)
@@ -149,8 +150,8 @@ def _slopes(M: int, rows: int, padded: int, vectors: int, width: int) -> Callabl
                     count = min(_BLOCK, pointers[i + 1] - edge)
                     for e in range(edge, edge + count):
                         slope, h = _over_components(zero, width, t, e, M, g, i * M * C + c, C), zero
-                        for k in range(support[2 * e], support[2 * e + 1]):
-                            values = load(zero, z, (neighbors[e] * K + k) * C + c, width)
+                        for k in range(max(support[2 * e], base), min(support[2 * e + 1], base + Kz)):
+                            values = load(zero, z, (neighbors[e] * Kz + k - base) * C + c, width)
                             h = add_scaled(h, s[e * K + k], values)
                             gs[e * K + k] += total(add_product(zero, slope, values))
                         store(h, received, (e - edge) * chunk, width)
@@ -184,6 +185,8 @@ def _curvatures(M: int, rows: int, padded: int, vectors: int, width: int) -> Cal
         kept,
         kept_too,
         K,
+        Kz,
+        base,
         C,
         begin,
         end,
@@ -205,13 +208,13 @@ def _curvatures(M: int, rows: int, padded: int, vectors: int, width: int) -> Cal
                         slope = _over_components(zero, width, t, e, M, g, here, C)
                         slope_too = _over_components(zero, width, ct, e, M, g, here, C)
                         h, h_too = zero, zero
-                        for k in range(support[2 * e], support[2 * e + 1]):
-                            values = load(zero, z, (neighbors[e] * K + k) * C + c, width)
+                        for k in range(max(support[2 * e], base), min(support[2 * e + 1], base + Kz)):
+                            values = load(zero, z, (neighbors[e] * Kz + k - base) * C + c, width)
                             h = add_scaled(h, s[e * K + k], values)
                             h_too = add_scaled(h_too, cs[e * K + k], values)
                             product = add_product(zero, slope_too, values)
                             if given:
-                                values = load(zero, cz, (neighbors[e] * K + k) * C + c, width)
+                                values = load(zero, cz, (neighbors[e] * Kz + k - base) * C + c, width)
                                 h_too = add_scaled(h_too, s[e * K + k], values)
                                 product = add_product(product, slope, values)
                             ds[e * K + k] += total(product)
@@ -246,33 +249,35 @@ def _collect(M: int, rows: int, padded: int, vectors: int, width: int) -> Callab
     chunk = vectors * width
 
     @compiled
-    def collect(first, last, pointers, order, owners, support, s, kept, cs, kept_too, out, K, C, begin, end, pair):
-        zero, sums, last_edge = zeros(out, vectors, width), scratch(out, K * chunk), order.size - 1
+    def collect(
+        first, last, pointers, order, owners, support, s, kept, cs, kept_too, out, K, Kz, base, C, begin, end, pair
+    ):
+        zero, sums, last_edge = zeros(out, vectors, width), scratch(out, Kz * chunk), order.size - 1
         for p in range(first, last):
             for c in range(begin, end, chunk):
                 sums[:] = 0
-                lowest, highest = K, 0
+                lowest, highest = Kz, 0
                 for x in range(pointers[p], pointers[p + 1]):
                     e, ahead = order[x], order[min(x + _AHEAD, last_edge)]
                     prefetch(support, 2 * ahead, 1)
                     prefetch(s, ahead * K, 16)
                     prefetch(kept, ahead * (end - begin) + c - begin, chunk)
-                    low, high, start = support[2 * e], support[2 * e + 1], e * (end - begin) + c - begin
-                    lowest, highest = min(lowest, low), max(highest, high)
+                    low, high = max(support[2 * e] - base, 0), min(support[2 * e + 1] - base, Kz)
+                    lowest, highest, start = min(lowest, low), max(highest, high), e * (end - begin) + c - begin
                     value = load(zero, kept, start, width)
                     if pair:
                         prefetch(cs, ahead * K, 16)
                         prefetch(kept_too, ahead * (end - begin) + c - begin, chunk)
                         value_too = load(zero, kept_too, start, width)
                         for k in range(low, high):
-                            result = add_scaled(load(zero, sums, k * chunk, width), s[e * K + k], value)
-                            store(add_scaled(result, cs[e * K + k], value_too), sums, k * chunk, width)
+                            result = add_scaled(load(zero, sums, k * chunk, width), s[e * K + base + k], value)
+                            store(add_scaled(result, cs[e * K + base + k], value_too), sums, k * chunk, width)
                     else:
                         for k in range(low, high):
-                            result = add_scaled(load(zero, sums, k * chunk, width), s[e * K + k], value)
+                            result = add_scaled(load(zero, sums, k * chunk, width), s[e * K + base + k], value)
                             store(result, sums, k * chunk, width)
                 for k in range(lowest, highest):
-                    place = (owners[p] * K + k) * C + c
+                    place = (owners[p] * Kz + k) * C + c
                     store(
                         add_scaled(load(zero, out, place, width), 1, load(zero, sums, k * chunk, width)),
                         out,

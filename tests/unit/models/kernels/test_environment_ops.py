@@ -138,7 +138,7 @@ def test_compiled_by_torch_the_operators_stay_whole():
     *factors, centers, neighbors, n_atoms = inputs(n_channels=24)
 
     def total(s, t, z):
-        return environment_ops.fused_environment(s, t, z, centers, neighbors, n_atoms, None)
+        return environment_ops.fused_environment(s, t, z, centers, neighbors, n_atoms, None, 0)
 
     eager, compiled = total(*factors), torch.compile(total, backend="aot_eager", fullgraph=True)(*factors)
     direction = torch.linspace(-1, 1, eager.numel()).view_as(eager)
