@@ -40,6 +40,8 @@ OPTIONS = {
 def run(folder: Path, options: TrainOptions, resume: bool = False, config: Any = None) -> None:
     """Train in this process and store the weights; what stops the run is told in a file."""
     torch.set_num_threads(1)
+    # as in a terminal: what a shell starts in the background ignores Ctrl-C, and so would everything below it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     potential = Potential.from_data(config or Springs(), TRAIN)
     try:
         train(potential, TRAIN, VALID, options, folder, resume=resume)
