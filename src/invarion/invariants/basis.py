@@ -239,8 +239,7 @@ def _from_data(data: Mapping[str, Any]) -> InvariantBasis:
         raise BasisError(f"the basis has format {data['format']}, this version reads up to {_FORMAT}; update invarion")
     ranks = tuple(int(rank) for rank in data["ranks"])
     invariants = tuple(read_contraction(c) for c in data["invariants"])
-    for contraction in invariants:
-        contraction.check(ranks)
+    _check(data, ranks, invariants)
     return InvariantBasis(
         ranks,
         data["channels"],
@@ -252,3 +251,18 @@ def _from_data(data: Mapping[str, Any]) -> InvariantBasis:
         Certificate.from_dict(data["certificate"], ranks, invariants),
         None if data["search"] is None else Search(**data["search"]),
     )
+
+
+def _check(data: Mapping[str, Any], ranks: tuple[int, ...], invariants: tuple[Contraction, ...]) -> None:
+    """Raises BasisError where the parts of a basis contradict each other."""
+    for contraction in invariants:
+        contraction.check(ranks)
+    channels, degree = data["channels"], data["max_degree"]
+    if not (isinstance(channels, int) and channels >= 1 and ranks == ranks[: len(ranks) // channels] * channels):
+        raise BasisError(f"channels is {channels!r}, but the ranks {ranks} are not so many equal parts")
+    if not (isinstance(degree, int) and degree >= max((c.degree for c in invariants), default=1)):
+        raise BasisError(f"max_degree is {degree!r}, but there are invariants of higher degree")
+    if not isinstance(data["kind"], str) or data["parity"] not in ("even", "both"):
+        raise BasisError(f"kind is {data['kind']!r} and parity {data['parity']!r}; known parities are even and both")
+    if len(data["costs"]) != len(invariants):
+        raise BasisError(f"{len(invariants)} invariants have {len(data['costs'])} costs")

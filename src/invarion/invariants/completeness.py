@@ -13,6 +13,7 @@ from invarion.invariants.basis import InvariantBasis
 from invarion.invariants.evaluation import plan_of
 from invarion.invariants.execution import evaluate
 from invarion.invariants.plan import Plan
+from invarion.invariants.request import check_searches
 from invarion.invariants.roots import find_roots
 
 Floats = NDArray[np.float64]
@@ -84,7 +85,7 @@ def ambiguity(basis: InvariantBasis, n_targets: int = 10, n_starts: int = 100, s
         >>> ambiguity(optimal_basis(max_rank=2), n_targets=2, n_starts=20).counts
         (1, 1)
     """
-    check_numbers(n_targets, n_starts)
+    check_searches(n_targets, n_starts, seed)
     _check_complete(basis)
     search = PartnerSearch.of(basis)
     rng = np.random.default_rng(seed)
@@ -186,13 +187,6 @@ def _chao(hits: Sequence[int]) -> float:
     """Chao's lower estimate of a number of classes from those seen once and twice; the target's is known to exist."""
     once, twice = (sum(1 for n in hits[1:] if n == seen) for seen in (1, 2))
     return len(hits) + once * (once - 1) / (2 * (twice + 1))
-
-
-def check_numbers(n_targets: int, n_starts: int) -> None:
-    """Raises BasisError unless both are positive."""
-    for name, number in (("n_targets", n_targets), ("n_starts", n_starts)):
-        if number < 1:
-            raise BasisError(f"{name} is {number}; it must be 1 or larger")
 
 
 def _check_complete(basis: InvariantBasis) -> None:

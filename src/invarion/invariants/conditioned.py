@@ -15,7 +15,7 @@ from invarion.invariants.fields import Reals
 from invarion.invariants.gradients import jacobian, values
 from invarion.invariants.greedy import Greedy
 from invarion.invariants.optimal import assemble
-from invarion.invariants.request import check_degree, tensor_ranks
+from invarion.invariants.request import check_degree, check_seed, tensor_ranks
 
 _FLOOR = 1e-12  # squared, relative: below, a gradient counts as dependent at that environment
 _MOST_NUMBERS = 2e8
@@ -98,6 +98,7 @@ def conditioned_basis(
     """
     slots = tensor_ranks(max_rank, channels, ranks)
     check_degree(max_degree)
+    check_seed(seed)
     if criterion not in _CRITERIA:
         raise BasisError(f"criterion is {criterion!r}; allowed are {', '.join(map(repr, _CRITERIA))}")
     size = sum(2 * rank + 1 for rank in slots)

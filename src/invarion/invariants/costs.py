@@ -1,6 +1,8 @@
 """Additive costs of contractions, and the order in which equally cheap ones are tried."""
 
 from collections.abc import Callable, Iterable, Sequence
+from math import isfinite
+from numbers import Real
 
 from invarion.exceptions import BasisError
 from invarion.invariants.contractions import Contraction
@@ -20,7 +22,7 @@ def cost_function(cost: Cost, ranks: Sequence[int]) -> tuple[str, Price]:
         BasisError: an unknown name.
     """
     if callable(cost):
-        return getattr(cost, "__name__", "custom"), cost
+        return getattr(cost, "__name__", "custom"), lambda contraction: _finite(cost(contraction), contraction)
     if cost == "degree":
         return cost, lambda contraction: contraction.degree
     if cost == "monomials":
@@ -28,6 +30,13 @@ def cost_function(cost: Cost, ranks: Sequence[int]) -> tuple[str, Price]:
 
         return cost, lambda contraction: len(expand(contraction, ranks))
     raise BasisError(f"cost is {cost!r}; allowed are 'degree', 'monomials' or a function of a contraction")
+
+
+def _finite(value: object, contraction: Contraction) -> float:
+    """What a caller's function says a contraction costs."""
+    if isinstance(value, Real) and isfinite(value):
+        return float(value)
+    raise BasisError(f"the cost of {contraction} is {value!r}; it must be a finite number")
 
 
 def by_cost(contractions: Iterable[Contraction], cost: Price) -> list[Contraction]:

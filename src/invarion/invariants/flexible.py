@@ -12,7 +12,7 @@ from invarion.invariants.greedy import Greedy
 from invarion.invariants.journal import Journal
 from invarion.invariants.odd import least_odd_degree, odd_members
 from invarion.invariants.optimal import assemble
-from invarion.invariants.request import check_degree, check_parity, tensor_ranks
+from invarion.invariants.request import check_degree, check_parity, check_seed, tensor_ranks
 from invarion.invariants.search import Offers
 from invarion.invariants.strata import strata_of
 from invarion.invariants.tables import stored_basis
@@ -64,6 +64,7 @@ def flexible_basis(
     slots = tensor_ranks(max_rank, channels, ranks)
     check_degree(max_degree)
     check_parity(parity)
+    check_seed(seed)
     stored = stored_basis("flexible", slots) if (parity, cost, seed) == ("even", "degree", 0) else None
     if stored is not None:
         return _within(stored, max_degree)
@@ -84,7 +85,7 @@ def find_flexible(
     name, price = cost_function(cost, slots)
     journal = Journal(resume, f"flexible {slots} degree {max_degree} cost {name} seed {seed}")
     members, search = complete_strata(slots, strata_of(slots), (name, price), max_degree, seed, progress, journal)
-    odd = odd_members(slots, max_degree, price) if parity == "both" else ()
+    odd = odd_members(slots, max_degree, price, name == "degree") if parity == "both" else ()
     if parity == "both":
         search = replace(search, least_odd_degree=least_odd_degree(slots))
     top = max_degree or max(c.degree for c in members)
@@ -142,6 +143,7 @@ def all_pairs_basis(max_rank: int, *, seed: int = 0) -> InvariantBasis:
 
 def _from_strata(kind: str, slots: tuple[int, ...], strata: list[tuple[int, ...]], seed: int) -> InvariantBasis:
     """A basis that is made complete on the given strata, and is certified on all."""
+    check_seed(seed)
     cost = cost_function("degree", slots)
     members, search = complete_strata(slots, strata, cost, None, seed)
     top = max(c.degree for c in members)

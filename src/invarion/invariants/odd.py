@@ -1,18 +1,20 @@
-"""Invariants that change sign under reflection: the least degree they have, and the cheapest one."""
+"""Invariants that change sign under reflection: the least degree they have, and one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from invarion.exceptions import BasisError
 from invarion.invariants.contractions import Contraction
 from invarion.invariants.costs import Price, by_cost
+from invarion.invariants.counting import estimated_candidates
 from invarion.invariants.enumeration import candidates, check_number
 from invarion.invariants.fields import PRIMES, PrimeField
 from invarion.invariants.gradients import values
 from invarion.invariants.molien import molien_counts
+from invarion.invariants.sampling import sampled_odd_contractions
 
 _FARTHEST = 16
+_MOST_LISTED = 5_000
 
 
 def least_odd_degree(ranks: Sequence[int]) -> int | None:
@@ -37,13 +39,19 @@ def least_odd_degree(ranks: Sequence[int]) -> int | None:
     return None
 
 
-def odd_members(ranks: Sequence[int], max_degree: int | None, price: Price) -> tuple[Contraction, ...]:
-    """The cheapest contraction with a Levi-Civita tensor that is not zero: enough for mirror images at generic points.
+def odd_members(
+    ranks: Sequence[int], max_degree: int | None, price: Price, by_degree: bool = True
+) -> tuple[Contraction, ...]:
+    """One contraction with a Levi-Civita tensor that is not zero: enough for mirror images at generic points.
+
+    It is the cheapest, unless the least degree has more contractions than can be looked through: then the first of
+    random ones.
 
     Args:
         ranks: rank of every tensor.
         max_degree: largest degree allowed; None for the least possible.
         price: cost of a contraction.
+        by_degree: whether the cost grows with the degree, so that the least degree is enough.
 
     Returns:
         One contraction, or none when there is none up to max_degree.
@@ -51,15 +59,18 @@ def odd_members(ranks: Sequence[int], max_degree: int | None, price: Price) -> t
     least = least_odd_degree(ranks)
     if least is None or least > (max_degree or least):
         return ()
-    degrees = range(least, (max_degree or least) + 1)
+    top = least if by_degree else max_degree or least
+    found = (c for c in _offered(ranks, range(least, top + 1), price) if not _vanishes(c, ranks))
+    return (next(found),)  # Molien's count says that there is one
+
+
+def _offered(ranks: Sequence[int], degrees: range, price: Price) -> Iterator[Contraction]:
+    """Contractions by cost; random ones of the least degree where there are too many."""
+    if estimated_candidates(ranks, degrees[0], epsilon=True, enough=_MOST_LISTED) > _MOST_LISTED:
+        return sampled_odd_contractions(ranks, degrees[0])
     check_number(ranks, degrees, "odd")
     pool = (c for degree in degrees for c in candidates(ranks, degree, "odd"))
-    for contraction in by_cost(pool, price):
-        if not contraction.flips_sign() and not _vanishes(contraction, ranks):
-            return (contraction,)
-    raise BasisError(
-        f"no odd contraction of degree {least} was found, though characters say there is one; please report"
-    )
+    return iter(by_cost((c for c in pool if not c.flips_sign()), price))
 
 
 def _vanishes(contraction: Contraction, ranks: Sequence[int]) -> bool:

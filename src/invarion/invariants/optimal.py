@@ -10,7 +10,7 @@ from invarion.invariants.costs import Cost, Price, by_cost, cost_function
 from invarion.invariants.greedy import Greedy
 from invarion.invariants.journal import Journal
 from invarion.invariants.odd import least_odd_degree, odd_members
-from invarion.invariants.request import check_degree, check_least, check_parity, tensor_ranks
+from invarion.invariants.request import check_degree, check_least, check_parity, check_seed, tensor_ranks
 from invarion.invariants.search import Offers
 
 
@@ -63,13 +63,14 @@ def optimal_basis(
     slots = tensor_ranks(max_rank, channels, ranks)
     check_degree(max_degree)
     check_parity(parity)
+    check_seed(seed)
     least = check_least(min_per_degree, max_degree)
     name, price = cost_function(cost, slots)
     journal = Journal(resume, f"optimal {slots} degree {max_degree} cost {name} least {least} seed {seed}")
     offers = Offers(price, name == "degree", progress or (lambda line: None), journal)
     greedy = Greedy(slots, seed=seed)
     top = offers.fill(greedy, max_degree, least)
-    odd = odd_members(slots, max_degree, price) if parity == "both" else ()
+    odd = odd_members(slots, max_degree, price, name == "degree") if parity == "both" else ()
     search = Search(
         name,
         greedy.n_offered,
@@ -96,7 +97,6 @@ def assemble(
 ) -> InvariantBasis:
     """A basis of these members with its certificate; `max_degree` is raised to the largest degree among them."""
     costs = tuple(float(price(c)) for c in members)
-    degree = max(max_degree, *(c.degree for c in members)) if members else max_degree
-    return InvariantBasis(
-        ranks, channels, kind, parity, degree, members, costs, certify(ranks, members, strata), search
-    )
+    degree = int(max((max_degree, *(c.degree for c in members))))
+    proof = certify(ranks, members, strata)
+    return InvariantBasis(ranks, int(channels), kind, parity, degree, members, costs, proof, search)

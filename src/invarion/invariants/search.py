@@ -8,7 +8,7 @@ from invarion.exceptions import BasisError
 from invarion.invariants.contractions import Contraction
 from invarion.invariants.costs import Price, by_cost
 from invarion.invariants.counting import estimated_candidates
-from invarion.invariants.enumeration import candidates, check_number
+from invarion.invariants.enumeration import MOST_CANDIDATES, candidates, check_number
 from invarion.invariants.greedy import Greedy
 from invarion.invariants.journal import Journal
 
@@ -38,6 +38,9 @@ class Offers:
 
     def of_degree(self, greedy: Greedy, degree: int) -> list[Contraction]:
         """Candidates of one degree, cheapest first."""
+        expected = estimated_candidates(greedy.ranks, degree, enough=MOST_CANDIDATES)
+        if expected > _LOOKAHEAD:
+            self.tell(f"degree {degree}: listing about {expected:,.0f} candidates")
         return by_cost(candidates(greedy.ranks, degree, all_tensors=self.all_tensors), self.price)
 
     def fill(self, greedy: Greedy, max_degree: int | None, least: Mapping[int, int] | None = None) -> int:

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from invarion.exceptions import BasisError
 from invarion.invariants.basis import InvariantBasis
-from invarion.invariants.completeness import PartnerSearch, check_numbers, differences, miss_bound, typical_sizes
+from invarion.invariants.completeness import PartnerSearch, differences, miss_bound, typical_sizes
 from invarion.invariants.contractions import Contraction
 from invarion.invariants.costs import by_cost, cost_function
 from invarion.invariants.enumeration import candidates
 from invarion.invariants.evaluation import plan_of
 from invarion.invariants.optimal import assemble, optimal_basis
-from invarion.invariants.request import tensor_ranks
+from invarion.invariants.request import check_searches, tensor_ranks
 from invarion.invariants.tables import stored_basis
 
 Floats = NDArray[np.float64]
@@ -66,7 +66,7 @@ def separating_basis(
         >>> len(basis), basis.search.n_targets
         (6, 2)
     """
-    check_numbers(n_targets, n_starts)
+    check_searches(n_targets, n_starts, seed)
     if (max_degree, channels, ranks, parity, n_targets, n_starts, seed) == (None, 1, None, "even", 10, 100, 0):
         stored = stored_basis("separating", tensor_ranks(max_rank, 1, None))
         if stored is not None:
@@ -162,7 +162,7 @@ def _assembled(
 ) -> InvariantBasis:
     """The basis of all members, even ones first."""
     n_targets, n_starts, bound = evidence
-    search = base.search and replace(base.search, n_targets=n_targets, n_starts=n_starts, miss_bound=bound)
+    search = base.search and replace(base.search, n_targets=int(n_targets), n_starts=int(n_starts), miss_bound=bound)
     ordered = (*(c for c in members if not c.epsilon), *(c for c in members if c.epsilon))
     degree = max(base.max_degree, *(c.degree for c in ordered))
     return assemble(base.ranks, base.channels, "separating", base.parity, degree, ordered, pool.price, search)

@@ -97,6 +97,12 @@ def test_summary_is_plain_json_with_the_public_keys(basis):
     assert len(set(basis.names)) == len(basis)
 
 
+def test_whole_numbers_of_numpy_are_as_good_as_any():
+    basis = optimal_basis(np.int64(2), np.int32(4), channels=np.int8(2))
+    assert basis == optimal_basis(2, 4, channels=2)
+    assert InvariantBasis.from_json(basis.to_json()) == basis
+
+
 def test_bases_are_values():
     basis = published_basis(3, 4)
     assert InvariantBasis.from_json(basis.to_json()) == basis
@@ -121,3 +127,21 @@ def test_bases_are_values():
 def test_what_is_no_basis_is_refused(text):
     with pytest.raises(BasisError):
         InvariantBasis.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"channels": 3},
+        {"channels": 0},
+        {"channels": "1"},
+        {"kind": 1},
+        {"parity": "odd"},
+        {"max_degree": -1},
+        {"costs": [1.0]},
+    ],
+)
+def test_json_whose_parts_contradict_each_other_is_refused(change):
+    data = {**json.loads(published_basis(2, 3).to_json()), **change}
+    with pytest.raises(BasisError):
+        InvariantBasis.from_json(json.dumps(data))
