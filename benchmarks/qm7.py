@@ -28,7 +28,7 @@ from invarion.exceptions import ConfigError
 from measure import save
 
 KCAL = kcal / mol
-WIDTHS, ALPHAS = (0.35, 0.5, 0.7, 1.0), (1e-6, 1e-5, 1e-4)
+WIDTHS, ALPHAS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8), (1e-7, 1e-6, 1e-5)
 N_TRAIN = 5732
 SETS = {
     "full": {"basis": "full", "max_degree": 3, "n_radial": 2},
@@ -178,7 +178,8 @@ def main() -> None:
         if not options.no_trees:
             results[name]["trees"] = trees(found, data, sizes[-1:] if found.rows[0].shape[1] > 1000 else sizes)
             print(f"{name}: {results[name]['trees']}", file=sys.stderr, flush=True)
-    save({"sets": results, "grid": list(product(WIDTHS, ALPHAS))}, options.json)
+        if options.json:  # after every set: the largest takes most of an hour
+            save({"sets": results, "grid": list(product(WIDTHS, ALPHAS))}, options.json)
     if options.figure:
         draw(results, options.figure)
 
