@@ -12,6 +12,7 @@ PUBLISHED = {
     "n_interactions": 2,
     "n_atom_layers": 3,
     "n_sensitivities": 20,
+    "sensitivity_width": 1 / 40,
     "soft_min": 0.75,
     "soft_max": 4.5,
     "cutoff_function": "cosine_squared",

@@ -40,7 +40,8 @@ class HipConfig(BaseModel):
     n_features: Width | tuple[Width, ...] = 64
     n_interactions: Width | None = None
     n_atom_layers: Annotated[int, Field(ge=0)] = 3
-    n_sensitivities: Width = 20
+    n_sensitivities: Width = 12
+    sensitivity_width: PositiveFloat | None = None
     soft_min: PositiveFloat | None = None
     soft_max: PositiveFloat | None = None
     cutoff_function: CutoffFunction = "smooth"
@@ -97,7 +98,8 @@ class HipConfig(BaseModel):
         return self.resnet if isinstance(self.resnet, tuple) else (self.resnet,) * len(self.widths)
 
     def _sensitivities(self) -> Sensitivities:
-        return Sensitivities(self.n_sensitivities, self.soft_min, self.outer, self.cutoff, self.cutoff_function)
+        places = (self.soft_min, self.outer, self.cutoff)
+        return Sensitivities(self.n_sensitivities, *places, self.cutoff_function, self.sensitivity_width)
 
     def _head(self) -> tuple[int, Callable[[int], nn.Module]]:
         raise NotImplementedError
@@ -215,7 +217,7 @@ def hip_hop_nn(
     n_features: int | tuple[int, ...] = 64,
     n_interactions: int | None = None,
     n_atom_layers: int = 3,
-    n_sensitivities: int = 20,
+    n_sensitivities: int = 12,
     max_rank: int = 3,
     max_degree: int = 4,
     basis: InvariantBasis | str = "optimal",
@@ -228,14 +230,16 @@ def hip_hop_nn(
         n_features: width C of every block, or one width per block.
         n_interactions: number of blocks, >= 1; 2 if not given.
         n_atom_layers: layers after each interaction, >= 0.
-        n_sensitivities: radial functions K, >= 1.
+        n_sensitivities: radial functions K, >= 1; the published networks have 20, and narrower ones.
         max_rank: highest tensor rank L, 0..6; follows from `basis` where that is a basis.
         max_degree: tensors multiplied, 1..10; follows from `basis` where that is a basis.
         basis: "optimal", "published", "flexible" or "separating", or an `InvariantBasis` of one tensor per rank.
         settings: `soft_min`, `soft_max` (Angstrom, centres of the innermost and outermost sensitivity; by default just
-            inside the data's smallest distance, and 0.9 cutoff), `cutoff_function` ("smooth" is C2, "cosine_squared"
-            the published one), `normalization` ("smooth", "group" is the published one, "none"), `resnet` (True, False
-            or inner widths), `activation` ("softplus" or "silu").
+            inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
+            at the start, as a part of 1/soft_min; by default 0.1, or the published 1 / (2 n_sensitivities) where that
+            is wider), `cutoff_function` ("smooth" is C2, "cosine_squared" the published one), `normalization`
+            ("smooth", "group" is the published one, "none"), `resnet` (True, False or inner widths), `activation`
+            ("softplus" or "silu").
 
     Returns:
         A frozen config, equal to the `model` section of a YAML file.

@@ -120,6 +120,7 @@ def _config(network: Any) -> HipConfig:
         "n_features": tuple(network.feature_sizes[1:]),
         "n_atom_layers": network.n_layers_per_block,
         "n_sensitivities": network.n_sensitivities,
+        "sensitivity_width": 0.5 / network.n_sensitivities,
         "soft_min": float(network.dist_soft_min),
         "soft_max": float(network.dist_soft_max),
         "cutoff_function": "cosine_squared",

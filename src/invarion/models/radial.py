@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from invarion.models.environment import runs_fused
 
 CutoffFunction = Literal["smooth", "cosine_squared"]
+_WIDTH = 0.1  # of the Gaussians, as a part of the largest inverse distance
 
 
 def cutoff_value(distances: Tensor, cutoff: float, function: CutoffFunction = "smooth") -> Tensor:
@@ -44,10 +45,16 @@ class Sensitivities(nn.Module):
     .. math:: s_k(r) = \exp\big(-\tfrac12 \sigma_k^2 (1/r - 1/\mu_k)^2\big) f_c(r)
 
     At the start :math:`1/\mu_k` is spaced evenly from 1/soft_max to 1/soft_min and
-    :math:`\sigma_k = 2 K \, \text{soft\_min}`.
+    :math:`\sigma_k = \text{soft\_min} / w`.
+
+    The published width w = 1 / 2K lets neighbouring Gaussians meet at about 0.7 of their height. A network of random
+    weights is then a rough function of distances, and learns from data how smooth nature is. Wider functions leave
+    less to learn, and cut the errors on molecules by a third (docs/training.md has the figures).
 
     Args:
         n_sensitivities: K, >= 1.
+        width: w, standard deviation in 1/r at the start as a part of 1/soft_min, > 0; None for 0.1, or for 1 / 2K where
+            that is wider.
         soft_min: centre of the innermost function, Angstrom, > 0; None leaves it to `calibrate` (until then 0.75).
         soft_max: centre of the outermost function, Angstrom.
         cutoff: r_c, Angstrom.
@@ -58,10 +65,17 @@ class Sensitivities(nn.Module):
     """
 
     def __init__(
-        self, n_sensitivities: int, soft_min: float | None, soft_max: float, cutoff: float, function: CutoffFunction
+        self,
+        n_sensitivities: int,
+        soft_min: float | None,
+        soft_max: float,
+        cutoff: float,
+        function: CutoffFunction,
+        width: float | None = None,
     ) -> None:
         super().__init__()
         self.cutoff = cutoff
+        self.width = max(_WIDTH, 0.5 / n_sensitivities) if width is None else width
         self.soft_max = soft_max
         self.open = soft_min is None
         self.function: CutoffFunction = function
@@ -80,9 +94,8 @@ class Sensitivities(nn.Module):
 
     @torch.no_grad()
     def _place(self, soft_min: float) -> None:
-        n_sensitivities = len(self.mu)
-        self.mu.copy_(1.0 / torch.linspace(1.0 / self.soft_max, 1.0 / soft_min, n_sensitivities))
-        self.sigma.fill_(2.0 * n_sensitivities * soft_min)
+        self.mu.copy_(1.0 / torch.linspace(1.0 / self.soft_max, 1.0 / soft_min, len(self.mu)))
+        self.sigma.fill_(soft_min / self.width)
 
     def forward(self, distances: Tensor) -> tuple[Tensor, Tensor | None]:
         """Values and which of them count.
