@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from invarion.exceptions import BasisError
-from invarion.invariants import flexible_basis, optimal_basis, published_basis
+from invarion.invariants import flexible_basis, optimal_basis, published_basis, separating_basis
 from invarion.invariants.atlas import write_atlas
 from invarion.invariants.contractions import Contraction
 from invarion.invariants.drawing import draw, layout, line_notation, svg
@@ -150,6 +150,14 @@ def test_atlas_shows_polynomials_strata_certificate_code_and_json(page):
     for wanted in ("w^{1}_{0}", "<h3>Strata</h3>", "determinant", "inv.flexible_basis(max_rank=3)", "v-Q-Q-v"):
         assert wanted in text
     assert "&quot;format&quot;: 1" in text
+
+
+def test_atlas_explains_its_words_and_the_evidence_of_separating_bases(tmp_path):
+    text = write_atlas(tmp_path, {"inv.separating_basis(max_rank=3)": separating_basis(3)}).read_text(encoding="utf-8")
+    for word in ("SMILES", "degree, bodies", "strata, needed", "certificate", "40 random environments, 200 searches"):
+        assert word in text
+    assert "needed where only rank 2 is not zero" in text
+    assert "orbit_dimension" not in text.partition("<pre>")[0]
 
 
 def test_atlas_refuses_a_folder_that_cannot_be(tmp_path):
