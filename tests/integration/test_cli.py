@@ -15,7 +15,20 @@ from typer.testing import CliRunner, Result
 from invarion.cli import app
 
 ETHANOL = Path(__file__).parents[2] / "examples" / "ethanol"
-COMMANDS = ("init", "train", "fit", "evaluate", "info", "md", "basis", "describe", "convert", "export", "doctor")
+COMMANDS = (
+    "init",
+    "train",
+    "fit",
+    "evaluate",
+    "info",
+    "md",
+    "basis",
+    "describe",
+    "degenerate",
+    "convert",
+    "export",
+    "doctor",
+)
 CONFIG = f"""
 data:
   train: {ETHANOL}/train.extxyz@:24
@@ -253,6 +266,26 @@ def test_describe_writes_features_of_a_basis(tmp_path):
         np.testing.assert_allclose(content["features"], rows)
         assert len(content["names"]) == rows.shape[1]
     assert "is no file" in refused("describe", "absent.inv", data)
+
+
+def test_degenerate_pairs_are_told_apart_or_not(tmp_path):
+    straight = Atoms("H3", [(0, 0, 0), (1, 0, 0), (-1, 0, 0)], info={"pair": "bend"})
+    bent = Atoms("H3", [(0, 0, 0), (1, 0, 0), (0, 1, 0)], info={"pair": "bend"})
+    turned = straight.copy()
+    turned.rotate(40, (1, 2, 3), center=(0, 0, 0))
+    for atoms in (twins := [straight.copy(), turned]):
+        atoms.info["pair"] = "a copy"
+    write(tmp_path / "pairs.xyz", [straight, bent, *twins], format="extxyz")
+    options = ("--kind", "full2", "--kind", "optimal", "--radial", 1, "--cutoff", 3)
+    rows = parsed("degenerate", tmp_path / "pairs.xyz", *options)["rows"]
+    assert [(r["kind"], r["pair"], r["told_apart"]) for r in rows] == [
+        (kind, pair, told) for kind in ("full2", "optimal") for pair, told in (("a copy", False), ("bend", True))
+    ]
+    assert all((r["ratio"] > 1000) == r["told_apart"] for r in rows)
+    printed = call("degenerate", tmp_path / "pairs.xyz", *options)
+    assert "1 of 2" in printed.stdout
+    assert "info['pair']" in refused("degenerate", f"{ETHANOL}/test.extxyz@:2")
+    assert "number of radial functions is 0" in refused("degenerate", tmp_path / "pairs.xyz", "--radial", 0)
 
 
 def test_init_writes_a_config_that_trains(tmp_path):

@@ -23,14 +23,6 @@ def test_invariant_layer(tmp_path):
     assert results["versions"]["torch"]
 
 
-def test_degenerate(tmp_path, shared):
-    table = run("degenerate.py", shared / "data/degenerate/pairs.extxyz", "--json", tmp_path / "out.json")
-    rows = json.loads((tmp_path / "out.json").read_text())["rows"]
-    assert len(rows) == 2 * 17
-    assert "channelwise" in table
-    assert "nigam_B8_09" in table
-
-
 def test_qm7(tmp_path, shared):
     run("qm7.py", shared / "data/qm7/qm7.extxyz", "--json", tmp_path / "out.json", "--figure", tmp_path / "out.png")
     (result,) = json.loads((tmp_path / "out.json").read_text())["sets"].values()

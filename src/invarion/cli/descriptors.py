@@ -1,20 +1,37 @@
-"""`invarion describe`: features of atoms or structures, from a model or from a basis alone."""
+"""`invarion describe` and `invarion degenerate`: features of atoms, and what they cannot tell apart."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from invarion.cli.frame import Json, command, say
+from invarion.cli.frame import Json, command, say, show, table
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from invarion.evaluation.degenerate import PairResult
     from invarion.evaluation.features import Features
+    from invarion.evaluation.pair_table import Setting
     from invarion.invariants import InvariantBasis
 
+_COLUMNS = 6  # of a table that fits a terminal
 _NAMES = ("channelwise", "optimal", "full")
+
+
+class PairKind(StrEnum):
+    """What describes the structures of degenerate pairs; see `invarion.evaluation.pair_table`."""
+
+    full2 = "full2"
+    full3 = "full3"
+    optimal = "optimal"
+    channelwise = "channelwise"
+    published = "published"
+    flexible = "flexible"
+    separating = "separating"
+    odd = "odd"
 
 
 class Per(StrEnum):
@@ -27,6 +44,7 @@ class Per(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add this file's commands."""
     command(app, "describe", "invarion describe basis.json structures.extxyz --cutoff 5 -o features.npz")(describe)
+    command(app, "degenerate", "invarion degenerate pairs.extxyz --radial 1 --radial 4 --cutoff 10")(degenerate)
 
 
 def describe(
@@ -108,3 +126,62 @@ def _write(features: "Features", output: Path) -> None:
     names = np.array(features.names)
     np.savez(buffer, features=features.values, names=names, system=features.system, numbers=features.numbers)
     write_atomically(output, buffer.getvalue())
+
+
+def degenerate(
+    pairs: Annotated[
+        list[str],
+        typer.Argument(help="Structures, two of each info['pair']: files, globs, FILE@START:STOP."),
+    ],
+    kind: Annotated[
+        list[PairKind] | None, typer.Option(help="Kind of basis, may be repeated; by default all of them.")
+    ] = None,
+    radial: Annotated[list[int] | None, typer.Option(help="Radial functions per element; 1 and 4 by default.")] = None,
+    cutoff: Annotated[list[float] | None, typer.Option(help="Angstrom; 10 by default.")] = None,
+    json: Json = False,
+) -> Any:
+    """Which pairs of different structures each kind of basis tells apart, and by how many times the rounding noise."""
+    from invarion.data.files import expand, frames
+    from invarion.evaluation.pair_table import KINDS, pair_table
+
+    structures = [atoms for file in expand(pairs) for atoms in frames(file)]
+    kinds = [k.value for k in kind] if kind else KINDS
+    found = pair_table(structures, kinds, radial or [1, 4], cutoff or [10.0])
+    if not json:
+        _print_pairs(found)
+    return {
+        "rows": [
+            {**setting._asdict(), **vars(result), "ratio": result.ratio, "told_apart": result.told_apart}
+            for setting, results in found.items()
+            for result in results
+        ]
+    }
+
+
+def _print_pairs(found: "dict[Setting, list[PairResult]]") -> None:
+    """A row per setting, then a row per pair."""
+    settings = [
+        {
+            "no.": number,
+            "basis": setting.kind,
+            "radial": setting.n_radial,
+            "cutoff / Å": setting.cutoff,
+            "told apart": f"{sum(r.told_apart for r in results)} of {len(results)}",
+        }
+        for number, (setting, results) in enumerate(found.items(), start=1)
+    ]
+    show(table("Descriptors", settings))
+    show("Largest difference of a feature, in units of the rounding noise (+ told apart: over 1000)")
+    columns = list(enumerate(found.values(), start=1))
+    for first in range(0, len(columns), _COLUMNS):
+        part = columns[first : first + _COLUMNS]
+        show(table("", [_row(n, part) for n in range(len(part[0][1]))]))
+
+
+def _row(number: int, columns: "Sequence[tuple[int, list[PairResult]]]") -> dict[str, str]:
+    """One pair as some settings see it."""
+    return {"pair": columns[0][1][number].pair, **{str(n): _cell(results[number]) for n, results in columns}}
+
+
+def _cell(result: "PairResult") -> str:
+    return f"{result.ratio:.0e}{'+' if result.told_apart else ' '}"
