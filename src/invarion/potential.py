@@ -204,9 +204,11 @@ class Potential(nn.Module):
             Prediction of float64 numpy arrays; atoms of all structures in one row after another.
 
         Raises:
-            DataError: an unknown element or an unusable geometry, naming the structure.
+            DataError: no structures, an unknown element or an unusable geometry, naming the structure.
         """
         structures = atoms if isinstance(atoms, Sequence) else [atoms]
+        if not structures:
+            raise DataError("there are no structures to predict; give at least one")
         training = self.training
         self.eval()
         try:

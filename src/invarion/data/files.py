@@ -1,6 +1,7 @@
 """Files of structures: which ones are meant, and their frames one by one with every failure named."""
 
 import bz2
+import contextlib
 import difflib
 import gzip
 import lzma
@@ -36,12 +37,14 @@ def expand(paths: Paths, index: str = ":") -> list[File]:
         index: frames of the files that name none themselves.
 
     Raises:
-        DataError: no path, a file that is not there, a folder, or a glob without a match.
+        DataError: no path, a file that is not there, a folder, a glob without a match, or an index that is none.
     """
     given = [paths] if isinstance(paths, str | PathLike) else list(paths)
     if not given:
         raise DataError("no file was given; give at least one path or glob")
     files = [file for path in given for file in _expand_one(str(Path(path).expanduser()), index)]
+    for file in files:
+        _check_index(file)
     return list(dict.fromkeys(files))
 
 
@@ -68,7 +71,23 @@ def frames(file: File, format: str | None = None) -> Iterator[Atoms]:
             "The file may be truncated, damaged, or of another format than its name says (then give format=)"
         ) from error
     if count == 0:
-        raise DataError(f"{file.path}: holds no structure{'' if file.part == ':' else f' at index {file.part}'}")
+        raise nothing_in(file)
+
+
+def nothing_in(file: File) -> DataError:
+    """The error for a file without a structure at the index wanted."""
+    return DataError(f"{file.path}: holds no structure{'' if file.part == ':' else f' at index {file.part}'}")
+
+
+def _check_index(file: File) -> None:
+    from ase.utils import string2index
+
+    if file.path.suffix in (".db", ".json"):  # ASE's databases are searched by words, too
+        return
+    with contextlib.suppress(ValueError):
+        if isinstance(string2index(file.part), int | slice):
+            return
+    raise DataError(f"{file.path}: {file.part!r} is no index; write a number or start:stop:step")
 
 
 def _expand_one(path: str, index: str) -> list[File]:
@@ -128,6 +147,16 @@ def _iterate_xyz(file: File) -> Iterator[Atoms]:
     for structure in iread(StringIO(text), index=file.part, format="extxyz"):
         n_lines += len(structure) + 2
         yield structure
+    if file.part == ":" and _ends_short(text):
+        raise ValueError("the last line ends before its last column")
     left_over = text.rstrip().count("\n") + 1 - n_lines
     if file.part == ":" and left_over > 0 and "\nVEC" not in text:
         raise ValueError(f"{left_over} lines follow that are no frame; is there a blank line between frames?")
+
+
+def _ends_short(text: str) -> bool:
+    """Whether a file stops within a number: no end of line, and shorter than lines above that are all of one length."""
+    if text.endswith("\n"):
+        return False
+    *above, last = text[text.rfind("=") + 1 :].split("\n")[1:] or [""]
+    return len(above) > 1 and len({len(line) for line in above}) == 1 and len(last) < len(above[0])

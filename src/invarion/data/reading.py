@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.utils import string2index
 
 from invarion.data.checks import check_structure
-from invarion.data.files import File, Paths, expand, frames
+from invarion.data.files import File, Paths, expand, frames, nothing_in
 from invarion.data.label_table import LabelTable, tabulate
 from invarion.data.labels import Keys, Search, StructureLabels, search_for, structure_labels
 from invarion.data.normalised import normalise
@@ -121,12 +121,11 @@ def _open(file: File, search: Search, format: str | None) -> tuple[Iterator[Atom
             f"{file.path}: this layout does not say its units; declare them, for example "
             "units={'energy': 'kcal/mol', 'forces': 'kcal/mol/A', 'length': 'A'}"
         )
-    try:
-        wanted = string2index(file.part)
-    except ValueError:
-        raise DataError(f"{file.path}: {file.part!r} is no index; write a number or start:stop:step") from None
-    chosen = wanted if isinstance(wanted, slice) else slice(int(wanted), int(wanted) + 1 or None)
-    return iter(archive.frames[chosen]), Search(search.sources, search.weights, units, search.given)
+    wanted = string2index(file.part)
+    chosen = archive.frames[wanted if isinstance(wanted, slice) else slice(int(wanted), int(wanted) + 1 or None)]
+    if not chosen:
+        raise nothing_in(file)
+    return iter(chosen), Search(search.sources, search.weights, units, search.given)
 
 
 def _rescaled(atoms: Atoms, scale: float) -> Atoms:

@@ -249,6 +249,23 @@ class TestBroken:
         with pytest.raises(DataError, match=f"frame {line // 11}: cannot be read"):
             read(xyz)
 
+    def test_cut_within_the_last_number(self, xyz):
+        xyz.write_text(xyz.read_text()[:-3])
+        with pytest.raises(DataError, match="the last line ends before its last column"):
+            read(xyz)
+        assert len(read(f"{xyz}@0:2")) == 2
+
+    def test_a_last_line_without_its_end_is_whole(self, xyz):
+        xyz.write_text(xyz.read_text().rstrip("\n"))
+        assert len(read(xyz)) > 2
+
+    @pytest.mark.parametrize(("index", "message"), [("x", "'x' is no index"), ("1000", "no structure at index 1000")])
+    def test_an_index_that_is_none_or_beyond_the_end(self, xyz, tmp_path, index, message):
+        np.savez(tmp_path / "a.npz", nuclear_charges=[1, 1], coords=np.eye(3)[None, :2], energies=[0.0])
+        for path in (xyz, tmp_path / "a.npz"):
+            with pytest.raises(DataError, match=message):
+                read(f"{path}@{index}")
+
     def test_frames_after_a_blank_line_are_not_lost_in_silence(self, xyz):
         lines = xyz.read_text().splitlines()
         xyz.write_text("\n".join([*lines[:22], "", *lines[22:]]))
