@@ -50,9 +50,10 @@ class ModelConfig(Protocol):
 class Potential(nn.Module):
     r"""Energies of atoms, and all that follows from them by one derivative.
 
-    .. math:: E = \sum_i \Big( E^0_{Z_i} + \epsilon \sum_t u_{it} \Big), \qquad g_e = \partial E / \partial v_e
+    .. math:: E = \sum_i \Big( E^0_{Z_i} + V_i + \epsilon \sum_t u_{it} \Big), \qquad g_e = \partial E / \partial v_e
 
-    with :math:`u` the network's terms, :math:`\epsilon` the scale and :math:`E^0` the reference energies. Forces are
+    with :math:`u` the network's terms, :math:`\epsilon` the scale, :math:`E^0` the reference energies and
+    V a repulsive core where the settings ask for one. Forces are
     :math:`F_i = \sum_{e: i(e) = i} g_e - \sum_{e: j(e) = i} g_e` and the strain derivative is
     :math:`W = \sum_e v_e \otimes g_e`, so that stress = W / V and virial = -W.
 
@@ -80,6 +81,8 @@ class Potential(nn.Module):
         self.config = config
         self.species = tuple(int(z) for z in species)
         self.network = config.network(self.species)
+        repulsion = getattr(config, "repulsion", None)
+        self.core: nn.Module | None = None if repulsion is None else repulsion(self.species)
         zeros = [0.0] * len(self.species)
         self.register_buffer("references", torch.tensor(references or zeros, dtype=torch.float64))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
@@ -179,7 +182,7 @@ class Potential(nn.Module):
         derive = forces or stress
         vectors = graph.vectors.detach().to(self.dtype).requires_grad_(derive)
         with torch.set_grad_enabled(derive or torch.is_grad_enabled()):
-            network_terms = self.network(graph._replace(vectors=vectors), index)
+            network_terms = self._terms(graph._replace(vectors=vectors), index)
             g = _edge_derivative(network_terms, vectors, self.training) if derive else None
         terms = self._with_references(network_terms, index)
         energies = terms.sum(1)
@@ -233,6 +236,14 @@ class Potential(nn.Module):
         unknown = set(structure.numbers.tolist()) - set(self.species)
         if unknown:
             raise DataError(f"{place(structure, where)}: {_unknown(torch.tensor(sorted(unknown)), self.species)}")
+
+    def _terms(self, graph: Graph, index: Tensor) -> Tensor:
+        """What the network says, in its units; the repulsive core, which is in eV, goes into the first term."""
+        terms = self.network(graph, index)
+        if self.core is None:
+            return terms
+        core = self.core(graph, index) / self.scale.to(terms.dtype)
+        return torch.cat([terms[:, :1] + core[:, None], terms[:, 1:]], dim=1)
 
     def _with_references(self, network_terms: Tensor, index: Tensor) -> Tensor:
         terms = network_terms.double() * self.scale

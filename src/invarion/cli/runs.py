@@ -74,7 +74,7 @@ def _describe(run: Run) -> dict[str, Any]:
     """The training data in brief, for the model file and the report."""
     from collections import Counter
 
-    from invarion.evaluation.dimers import smallest_distances
+    from invarion.data.statistics import smallest_distances
 
     counts = Counter(symbol for atoms in run.sets.train for symbol in atoms.get_chemical_symbols())
     return {

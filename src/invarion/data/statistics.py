@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from invarion.data.labels import structure_labels
 from invarion.exceptions import DataError
 from invarion.graphs import Graph
+from invarion.neighbors import graph as build_graph
 from invarion.neighbors import place
 
 Method = str | Mapping[str, float] | Mapping[int, float]
 """How reference energies are found: "least_squares", "isolated", "zero", or element -> eV."""
+
+_TOGETHER = 64  # structures whose neighbours are searched at once
 
 
 class ReferenceEnergies(NamedTuple):
@@ -140,6 +143,38 @@ def is_isolated(atoms: Atoms) -> bool:
         atoms: the structure.
     """
     return len(atoms) == 1 and not atoms.pbc.any()
+
+
+def smallest_distances(atoms: Sequence[Atoms], cutoff: float) -> dict[str, float]:
+    """Smallest distance in Angstrom of every pair of elements that comes closer than the cutoff.
+
+    Args:
+        atoms: structures.
+        cutoff: Angstrom.
+
+    Returns:
+        Mapping such as {"C-H": 1.02}, lighter element first.
+
+    Example:
+        >>> smallest_distances([Atoms("OH", [(0, 0, 0), (0, 0, 0.97)])], cutoff=3.0)
+        {'H-O': 0.97}
+    """
+    found: dict[str, float] = {}
+    for start in range(0, len(atoms), _TOGETHER):
+        for (z1, z2), distance in closest_distances(build_graph(atoms[start : start + _TOGETHER], cutoff)).items():
+            name = pair_name(z1, z2)
+            found[name] = min(distance, found.get(name, distance))
+    return dict(sorted(found.items()))
+
+
+def pair_name(z1: int, z2: int) -> str:
+    """How tables and files call a pair of elements: the lighter one first.
+
+    >>> pair_name(6, 1)
+    'H-C'
+    """
+    low, high = sorted((z1, z2))
+    return f"{chemical_symbols[low]}-{chemical_symbols[high]}"
 
 
 def _least_squares(atoms: Sequence[Atoms], species: tuple[int, ...]) -> ReferenceEnergies:

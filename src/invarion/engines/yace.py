@@ -252,7 +252,7 @@ def _lammps_lines(potential: Potential, network: AceNetwork, path: str) -> tuple
 
     symbols = " ".join(chemical_symbols[z] for z in potential.species)
     name = os.path.basename(path)
-    if network.core is None:
+    if potential.core is None:
         return ("pair_style pace", f"pair_coeff * * {name} {symbols}")
     core = [
         f"pair_coeff {i + 1} {j + 1} zbl {z1} {z2}"
@@ -260,5 +260,6 @@ def _lammps_lines(potential: Potential, network: AceNetwork, path: str) -> tuple
         for j, z2 in enumerate(potential.species)
         if i <= j
     ]
-    style = f"pair_style hybrid/overlay pace zbl {network.core.inner} {network.core.outer}"
+    inner, outer = network.config.core_range(potential.species)
+    style = f"pair_style hybrid/overlay pace zbl {inner} {outer}"
     return (style, f"pair_coeff * * pace {name} {symbols}", *core)

@@ -2,7 +2,6 @@
 
 import copy
 import os
-from typing import cast
 
 import numpy as np
 import torch
@@ -11,7 +10,6 @@ from ase import Atoms
 from invarion.engines.yace_reader import read_yace
 from invarion.exceptions import InvarionError
 from invarion.graphs import Graph
-from invarion.models.ace.network import AceNetwork
 from invarion.neighbors import graph
 from invarion.potential import Potential
 
@@ -51,7 +49,7 @@ def check_file(potential: Potential, path: str | os.PathLike[str]) -> tuple[floa
 def _without_core(potential: Potential, g: Graph) -> tuple[torch.Tensor, torch.Tensor]:
     """Energy and forces in float64 of all but the repulsive core, by the plain path."""
     plain = copy.deepcopy(potential).double().train()
-    cast(AceNetwork, plain.network).core = None
+    plain.core = None
     prediction = plain(g)
     return prediction.energy.detach()[0], prediction.forces.detach()
 

@@ -1,24 +1,18 @@
 """Two atoms on a line: what a potential says of distances that its training data never showed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from ase.data import chemical_symbols, covalent_radii
 
-from invarion.data.statistics import closest_distances
+from invarion.data.statistics import pair_name
 from invarion.graphs import Graph
-from invarion.neighbors import graph
 from invarion.potential import Potential
 
-if TYPE_CHECKING:
-    from ase import Atoms
-
 _FEW = 12  # elements, up to which every pair is scanned
-_TOGETHER = 64  # structures whose neighbours are searched at once
 
 
 @dataclass(frozen=True)
@@ -72,33 +66,11 @@ def scan_dimers(
     known = smallest or {}
     pairs = combinations_with_replacement(potential.species, 2)
     few = len(potential.species) <= _FEW
-    return tuple(_scan(potential, a, b, known, points) for a, b in pairs if few or _name(a, b) in known)
-
-
-def smallest_distances(atoms: "Sequence[Atoms]", cutoff: float) -> dict[str, float]:
-    """Smallest distance in Angstrom of every pair of elements that comes closer than the cutoff.
-
-    Args:
-        atoms: structures.
-        cutoff: Angstrom.
-
-    Returns:
-        Mapping such as {"C-H": 1.02}, lighter element first.
-
-    >>> from ase import Atoms
-    >>> smallest_distances([Atoms("OH", [(0, 0, 0), (0, 0, 0.97)])], cutoff=3.0)
-    {'H-O': 0.97}
-    """
-    found: dict[str, float] = {}
-    for start in range(0, len(atoms), _TOGETHER):
-        for (z1, z2), distance in closest_distances(graph(atoms[start : start + _TOGETHER], cutoff)).items():
-            name = _name(z1, z2)
-            found[name] = min(distance, found.get(name, distance))
-    return dict(sorted(found.items()))
+    return tuple(_scan(potential, a, b, known, points) for a, b in pairs if few or pair_name(a, b) in known)
 
 
 def _scan(potential: Potential, z1: int, z2: int, known: Mapping[str, float], points: int) -> DimerScan:
-    smallest = known.get(_name(z1, z2))
+    smallest = known.get(pair_name(z1, z2))
     # an unknown pair is scanned from half the sum of the covalent radii, where atoms of a real substance never are
     start = 0.5 * (smallest or float(covalent_radii[z1] + covalent_radii[z2]))
     distances = np.linspace(min(start, 0.9 * potential.cutoff), potential.cutoff, points)
@@ -128,8 +100,3 @@ def _dimers(z1: int, z2: int, distances: np.ndarray, potential: Potential) -> Gr
         volume=torch.full((count,), torch.nan, dtype=torch.float64),
     )
     return batch.to(potential.dtype).to(potential.device)
-
-
-def _name(z1: int, z2: int) -> str:
-    low, high = sorted((z1, z2))
-    return f"{chemical_symbols[low]}-{chemical_symbols[high]}"

@@ -1,22 +1,29 @@
 """Settings of the HIP family as frozen values, and the builders that users call."""
 
 import json
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, PositiveFloat, model_validator
 from torch import Tensor, nn
 
 from invarion import invariants
+from invarion.data.statistics import smallest_distances
 from invarion.exceptions import ConfigError
 from invarion.invariants import InvariantBasis
 from invarion.models.heads import BasisHead, NormHead, ScalarHead
 from invarion.models.hip import HipNetwork, Layout
 from invarion.models.normalization import Normalization
 from invarion.models.radial import CutoffFunction, Sensitivities
+from invarion.models.zbl import ZblCore, core_ranges, out_of_reach
 
-Width = Annotated[int, Field(ge=1)]
+if TYPE_CHECKING:
+    from ase import Atoms
+
+Width = Annotated[int, Field(ge=1, le=65536)]
+Range = tuple[PositiveFloat, PositiveFloat]
+_MOST_WEIGHTS = 10**9  # of one interaction: 4 GB in single precision, and as much again for each of its slopes
 Activation = Literal["softplus", "silu"]
 
 
@@ -38,8 +45,8 @@ class HipConfig(BaseModel):
 
     cutoff: PositiveFloat
     n_features: Width | tuple[Width, ...] = 64
-    n_interactions: Width | None = None
-    n_atom_layers: Annotated[int, Field(ge=0)] = 3
+    n_interactions: Annotated[int, Field(ge=1, le=1000)] | None = None
+    n_atom_layers: Annotated[int, Field(ge=0, le=1000)] = 3
     n_sensitivities: Width = 12
     sensitivity_width: PositiveFloat | None = None
     soft_min: PositiveFloat | None = None
@@ -47,6 +54,7 @@ class HipConfig(BaseModel):
     cutoff_function: CutoffFunction = "smooth"
     resnet: bool | Width | tuple[Width, ...] = True
     activation: Activation = "softplus"
+    zbl: bool | Range | dict[str, Range] = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -62,7 +70,31 @@ class HipConfig(BaseModel):
         inner = self.soft_min or 0.0
         if not inner < self.outer:
             raise ConfigError(f"soft_min is {inner} A and soft_max {self.outer} A; soft_min must be the smaller one")
+        self._check_size()
+        self._check_core()
         return self
+
+    def _check_size(self) -> None:
+        inputs = (1, *self.widths[:-1])
+        weights = max(self.n_sensitivities * a * b for a, b in zip(self._middle(), inputs, strict=True))
+        if weights > _MOST_WEIGHTS:
+            raise ConfigError(
+                f"an interaction would have {weights:.2g} weights, one per sensitivity and pair of features; allowed "
+                f"are {_MOST_WEIGHTS:.0g}: choose fewer n_features or n_sensitivities"
+            )
+
+    def _check_core(self) -> None:
+        """Distances in order, pairs of elements that exist."""
+        if isinstance(self.zbl, bool):
+            return
+        by_pair = self.zbl if isinstance(self.zbl, dict) else {"": self.zbl}
+        for inner, outer in by_pair.values():
+            if not inner < outer <= self.cutoff:
+                raise ConfigError(
+                    f"zbl is switched off from {inner} to {outer} A; needed is inner < outer <= cutoff ({self.cutoff})"
+                )
+        if isinstance(self.zbl, dict):
+            core_ranges(self.zbl, ())
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -75,6 +107,24 @@ class HipConfig(BaseModel):
     def outer(self) -> float:
         """Centre of the outermost sensitivity in Angstrom."""
         return self.soft_max or 0.9 * self.cutoff
+
+    def repulsion(self, species: tuple[int, ...]) -> ZblCore | None:
+        """The repulsive core, if it is asked for."""
+        if self.zbl is False:
+            return None
+        if isinstance(self.zbl, tuple):
+            return ZblCore(species, *self.zbl)
+        return ZblCore(species, *core_ranges({} if self.zbl is True else self.zbl, species))
+
+    def adapted(self, atoms: "Sequence[Atoms]") -> Self:
+        """These settings with the reach of the core written out, where it follows from the structures (zbl is True).
+
+        Args:
+            atoms: training structures.
+        """
+        if self.zbl is not True:
+            return self
+        return self.model_copy(update={"zbl": out_of_reach(smallest_distances(atoms, self.cutoff))})
 
     def network(self, species: tuple[int, ...]) -> HipNetwork:
         """A network with random weights for these atomic numbers."""
@@ -239,7 +289,8 @@ def hip_hop_nn(
             at the start, as a part of 1/soft_min; by default 0.1, or the published 1 / (2 n_sensitivities) where that
             is wider), `cutoff_function` ("smooth" is C2, "cosine_squared" the published one), `normalization`
             ("smooth", "group" is the published one, "none"), `resnet` (True, False or inner widths), `activation`
-            ("softplus" or "silu").
+            ("softplus" or "silu"), `zbl` (a nuclear repulsion at short range: True starts it for every pair of elements
+            where the training structures end; or (inner, outer) in Angstrom, or {"C-H": (inner, outer), ...}).
 
     Returns:
         A frozen config, equal to the `model` section of a YAML file.

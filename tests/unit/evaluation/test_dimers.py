@@ -7,7 +7,8 @@ from ase import Atoms
 from ase.build import bulk, molecule
 
 import invarion as inv
-from invarion.evaluation.dimers import DimerScan, scan_dimers, smallest_distances
+from invarion.data.statistics import smallest_distances
+from invarion.evaluation.dimers import DimerScan, scan_dimers
 from invarion.potential import Potential
 
 

@@ -19,6 +19,7 @@ from invarion.exceptions import ConfigError
 from invarion.models.ace.basis import AceBasis
 from invarion.models.ace.enumeration import Truncation, enumerate_coupled
 from invarion.models.ace.radial import Family
+from invarion.models.zbl import ZblCore
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -127,7 +128,11 @@ class AceConfig(BaseModel):
         """eV per unit of the network's output: 1, because cores and files know nothing else."""
         return 1.0
 
-    def core(self, species: tuple[int, ...]) -> tuple[float, float]:
+    def repulsion(self, species: tuple[int, ...]) -> ZblCore | None:
+        """The repulsive core, if it is asked for."""
+        return ZblCore(species, *self.core_range(species)) if self.zbl else None
+
+    def core_range(self, species: tuple[int, ...]) -> tuple[float, float]:
         """Inner and outer distance in Angstrom of the repulsive core: by covalent radii where they are not given."""
         if isinstance(self.zbl, tuple):
             return self.zbl

@@ -16,7 +16,6 @@ from invarion.models.ace.perceptron import Mlp
 from invarion.models.ace.plan import compile_plan
 from invarion.models.ace.radial import RadialFunctions
 from invarion.models.ace.readout import Embedding, Kernel, Linear, Polynomial
-from invarion.models.ace.zbl import ZblCore
 from invarion.models.environment import runs_fused
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ class AceNetwork(nn.Module):
         plan = compile_plan(basis.functions, len(species))
         self.descriptor = AceDescriptor(basis, _radial(config, species, plan.radials), plan)
         self.readouts = Readouts(build_readout(config, len(functions)) for functions in basis.functions)
-        self.core = ZblCore(species, *config.core(species)) if config.zbl else None
         self._fused: tuple[Any, FusedAce] | None = None
 
     @property
@@ -81,8 +79,6 @@ class AceNetwork(nn.Module):
             energies = fused.energies(graph, index, [readout.weight for readout in self.readouts])
         else:
             energies = self._read_out(fused.functions(graph, index), index)
-        if self.core is not None:
-            energies = energies + self.core(graph, index)
         return energies[:, None]
 
     def _read_out(self, invariants: list[Tensor], index: Tensor) -> Tensor:
