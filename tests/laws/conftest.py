@@ -11,6 +11,7 @@ SIZES = {"cutoff": 3.5, "n_features": 8, "n_interactions": 2, "n_atom_layers": 1
 
 MODELS = {
     "hip_nn": lambda: inv.hip_nn(**SIZES),
+    "hip_nn_core": lambda: inv.hip_nn(**SIZES, zbl=(0.8, 1.6)),
     "hip_nn_ts_vector": lambda: inv.hip_nn_ts(**SIZES, max_rank=1),
     "hip_nn_ts_quadrupole": lambda: inv.hip_nn_ts(**SIZES, max_rank=2),
     "hip_hop_nn": lambda: inv.hip_hop_nn(**SIZES),

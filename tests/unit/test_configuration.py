@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import invarion as inv
@@ -212,6 +212,8 @@ class TestOverrides:
         max_leaves=6,
     )
 )
+@example("\x85")
+@example(["a\u2028b"])
 def test_one_line_reads_back(value):
     text = one_line(value)
     assert parse_yaml(text) == value

@@ -66,6 +66,7 @@ def _model(seen: Sight) -> Iterator[str]:
     yield "  max_rank: 3"
     yield "  max_degree: 4"
     yield "  basis: optimal  # or published, flexible, separating"
+    yield "  zbl: true  # a nuclear repulsion where no training structure has atoms so close"
 
 
 def _training(seen: Sight) -> Iterator[str]:

@@ -15,6 +15,8 @@ from invarion.configuration.sections import RunConfig
 from invarion.exceptions import ConfigError
 from invarion.files import write_atomically
 
+_LINE_ENDS = "\x85\u2028\u2029"
+
 
 def read_config(path: str | PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
     """The settings in a YAML file, some of them replaced.
@@ -136,7 +138,10 @@ def one_line(value: Any) -> str:
         >>> one_line({"parts": [0.9, 0.1], "name": "a: b"})
         "{parts: [0.9, 0.1], name: 'a: b'}"
     """
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1_000_000)
+    style: dict[str, Any] = {"default_flow_style": True, "sort_keys": False, "width": 1_000_000}
+    text = yaml.safe_dump(value, allow_unicode=True, **style)
+    if any(end in text for end in _LINE_ENDS):  # written out, they would be read as blanks
+        text = yaml.safe_dump(value, **style)
     return text.removesuffix("\n").removesuffix("\n...")
 
 

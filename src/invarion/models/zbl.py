@@ -20,7 +20,7 @@ _STRENGTHS = (0.18175, 0.50986, 0.28022, 0.02817)
 _DECAYS = (3.19980, 0.94229, 0.40290, 0.20162)
 _LENGTH = 0.46850  # Angstrom
 _INNER, _OUTER = 0.5, 0.75  # of the sum of covalent radii, for pairs that nothing is known of
-_KEPT = 0.7  # of the outer distance: the inner one, where structures say the outer
+_BEGIN, _END = 0.7, 0.9  # of the smallest distance, where structures say it
 
 
 class ZblCore(nn.Module):
@@ -105,17 +105,15 @@ def core_ranges(known: Mapping[str, Range], species: tuple[int, ...]) -> tuple[T
 
 
 def out_of_reach(nearest: Mapping[str, float]) -> dict[str, Range]:
-    """Ranges of a core that no structure feels, nor any bond of a pair that the structures hold far apart only.
+    """Ranges of a core that structures do not feel, nor others that come a little closer than they do.
 
     Args:
         nearest: smallest distance of every pair of elements in the structures in Angstrom.
 
-    >>> out_of_reach({"H-O": 0.9, "O-O": 2.5})
-    {'H-O': (0.63, 0.9), 'O-O': (0.924, 1.32)}
+    >>> out_of_reach({"H-O": 0.9})
+    {'H-O': (0.63, 0.81)}
     """
-    bonds = {pair: sum(float(covalent_radii[z]) for z in _numbers(pair)) for pair in nearest}
-    outer = {pair: min(distance, bonds[pair]) for pair, distance in nearest.items()}
-    return {pair: (round(_KEPT * end, 6), end) for pair, end in outer.items()}
+    return {pair: (round(_BEGIN * distance, 6), round(_END * distance, 6)) for pair, distance in nearest.items()}
 
 
 def _numbers(pair: str) -> list[int]:
