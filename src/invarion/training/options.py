@@ -66,8 +66,9 @@ class TrainOptions(BaseModel):
         stress_loss: another mix for stress; `loss` if None.
         huber_delta: residual, in units of the label's spread, where Huber turns from square to linear.
         hierarchicality: weight of the penalty on later terms that outgrow earlier ones.
-        learning_rate: AdamW's largest step.
-        weight_decay: AdamW's decoupled decay of matrices (biases and scales are left alone).
+        optimizer: "muon" (steps of equal singular values for matrices, AdamW for the rest) or "adamw" for all.
+        learning_rate: largest step.
+        weight_decay: decoupled decay of matrices (biases and scales are left alone).
         betas: AdamW's decays of the first and second moment.
         schedule: "cosine" over the whole run, "plateau" of the validation loss, or "constant".
         warmup: fraction of the run over which the learning rate rises linearly from zero.
@@ -108,6 +109,7 @@ class TrainOptions(BaseModel):
     huber_delta: PositiveFloat = 0.01
     hierarchicality: NonNegativeFloat = 0.0
 
+    optimizer: Literal["muon", "adamw"] = "muon"
     learning_rate: PositiveFloat = 2e-3
     weight_decay: NonNegativeFloat = 1e-5
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
