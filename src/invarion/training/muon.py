@@ -15,6 +15,7 @@ from torch.optim import AdamW
 
 _POLYNOMIAL = (3.4445, -4.7750, 2.0315)  # of the Newton-Schulz iteration by K. Jordan: fast rather than exact
 _ITERATIONS = 5
+_SMALLEST = 1e-7  # norm of slopes below which steps shrink: those of rounding errors must not count in full
 
 
 class Muon(AdamW):
@@ -116,7 +117,7 @@ def orthogonalized(matrices: Tensor) -> Tensor:
     a, b, c = _POLYNOMIAL
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
-    x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
+    x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp(min=_SMALLEST)
     for _ in range(_ITERATIONS):
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
