@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.io import read, write
 from typer.testing import CliRunner, Result
 
+from invarion import load
 from invarion.cli import app
 
 ETHANOL = Path(__file__).parents[2] / "examples" / "ethanol"
@@ -89,6 +90,7 @@ def test_every_help_has_an_example(name):
 
 HELP = """
 import sys
+from invarion import load
 from invarion.cli import app
 try:
     app(["--help"])
@@ -286,6 +288,26 @@ def test_degenerate_pairs_are_told_apart_or_not(tmp_path):
     assert "1 of 2" in printed.stdout
     assert "info['pair']" in refused("degenerate", f"{ETHANOL}/test.extxyz@:2")
     assert "number of radial functions is 0" in refused("degenerate", tmp_path / "pairs.xyz", "--radial", 0)
+
+
+def test_fine_tuning_starts_from_a_model_and_meets_another_zero_of_energy(run, tmp_path):
+    """One epoch of next to no learning: what the result knows comes from the model and the new zero of energy."""
+    frames = read(f"{ETHANOL}/train.extxyz", ":12")
+    for atoms in frames:
+        atoms.info["REF_energy"] = atoms.calc.results["energy"] + 7.0 * len(atoms)
+        atoms.arrays["REF_forces"], atoms.calc = atoms.calc.results["forces"], None
+    write(tmp_path / "shifted.extxyz", frames)
+    text = f"data: {{train: {tmp_path}/shifted.extxyz, split: [8, 4]}}\noutput: {{report: false}}\n"
+    (tmp_path / "config.yaml").write_text(text + "training: {max_epochs: 1, learning_rate: 1.0e-9}\n")
+    options = ("-o", f"output.folder={tmp_path / 'tuned'}", "-o", "training.freeze=[network.blocks.0.*]")
+    found = parsed("train", tmp_path / "config.yaml", "--from", run / "model.inv", *options)
+    assert found["training"]["n_train"] == 8
+    before, after = (load(place / "model.inv").predict(frames) for place in (run, tmp_path / "tuned"))
+    assert after.forces == pytest.approx(before.forces, abs=1e-3)
+    shifts = (after.energy - before.energy) / 9
+    assert shifts == pytest.approx(shifts[0], abs=1e-3)
+    assert 1e-3 * found["valid"]["energy_mae_mev_per_atom"] < 0.5 < shifts.min()
+    assert "n_features: 4" in (tmp_path / "tuned" / "config.yaml").read_text()
 
 
 def test_init_writes_a_config_that_trains(tmp_path):

@@ -53,19 +53,24 @@ def train(
     config: Annotated[Path | None, typer.Argument(help="YAML file; with --resume, by default that of the run.")] = None,
     override: Override = None,
     resume: Annotated[Path | None, typer.Option(help="Run folder to go on with, from its last checkpoint.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Model to fine-tune; its settings stand in for the section `model`."),
+    ] = None,
     json: Json = False,
 ) -> Any:
     """Train a potential; the run's folder gets config, log, model, checkpoint, test errors and a report."""
+    from invarion.checkpoint import load
     from invarion.configuration import read_sets, write_config
     from invarion.files import plain
-    from invarion.potential import Potential
     from invarion.training.run import train as descend
 
-    settings = _read_settings(config, override or [], resume)
+    known = None if start is None else load(start)
+    settings = _read_settings(config, override or [], resume, known)
     folder = Path(settings.output.folder)
     sets = read_sets(settings.data)
     _print_sets(sets)
-    potential = Potential.from_data(settings.model, sets.train, settings.data.references, settings.training.seed)
+    potential = _new_potential(settings, sets) if known is None else _fine_tuned(known, sets)
     if _leads():
         say(_announcement(potential, folder))
     if _leads() and resume is None:
@@ -83,6 +88,20 @@ def train(
         "options": plain(settings.training),
     }
     return finish(Run(potential, folder, settings.data, sets, facts), report=settings.output.report, quiet=json)
+
+
+def _new_potential(settings: "RunConfig", sets: "DataSets") -> "Potential":
+    from invarion.potential import Potential
+
+    return Potential.from_data(settings.model, sets.train, settings.data.references, settings.training.seed)
+
+
+def _fine_tuned(known: "Potential", sets: "DataSets") -> "Potential":
+    """A trained potential with the reference energies of the new structures."""
+    from invarion.training.transfer import shift_references
+
+    shift_references(known, sets.train)
+    return known
 
 
 def _leads() -> bool:
@@ -123,8 +142,10 @@ def fit(
     return finish(Run(potential, folder, settings.data, sets, facts), report=settings.output.report, quiet=json)
 
 
-def _read_settings(config: Path | None, overrides: list[str], resume: Path | None) -> "RunConfig":
-    """The settings of a run; one that is taken up again has its own in its folder."""
+def _read_settings(
+    config: Path | None, overrides: list[str], resume: Path | None, known: "Potential | None"
+) -> "RunConfig":
+    """The settings of a run; one that is taken up again has its own in its folder, a model that is known its own."""
     from invarion.configuration import read_config
     from invarion.exceptions import ConfigError
 
@@ -135,7 +156,7 @@ def _read_settings(config: Path | None, overrides: list[str], resume: Path | Non
         config = config or resume / "config.yaml"
     if config is None:
         raise ConfigError("give a config, for example one written by: invarion init DATA")
-    return read_config(config, overrides)
+    return read_config(config, overrides, None if known is None else known.config)
 
 
 def _read_fit_settings(config: Path, overrides: list[str]) -> Any:

@@ -18,12 +18,13 @@ from invarion.files import write_atomically
 _LINE_ENDS = "\x85\u2028\u2029"
 
 
-def read_config(path: str | PathLike[str], overrides: Sequence[str] = ()) -> RunConfig:
+def read_config(path: str | PathLike[str], overrides: Sequence[str] = (), model: Any = None) -> RunConfig:
     """The settings in a YAML file, some of them replaced.
 
     Args:
         path: the file.
         overrides: texts "section.key=value", the value in YAML; later ones win.
+        model: settings that stand in for the `model` section, which the file may then leave out.
 
     Raises:
         ConfigError: no file or no YAML, an unknown key (with the nearest valid one), a value out of range.
@@ -33,7 +34,8 @@ def read_config(path: str | PathLike[str], overrides: Sequence[str] = ()) -> Run
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); `invarion init DATA` writes a first config") from None
     try:
-        return parse_config(override(parse_yaml(text), overrides))
+        settings = override(parse_yaml(text), overrides)
+        return parse_config(settings if model is None else {**settings, "model": model})
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
