@@ -1,0 +1,85 @@
+"""The accuracy benchmark trains, predicts, goes on where it stopped, and collects, at its smallest size."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+from accuracy_data import benchmarks, composition_energies  # noqa: E402
+from accuracy_errors import errors  # noqa: E402
+
+
+def run(*arguments):
+    command = [sys.executable, BENCHMARKS / "accuracy.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+
+
+def test_contestants_train_and_results_are_collected(tmp_path):
+    pytest.importorskip("hippynn")
+    folder = tmp_path / "results"
+    arguments = ["ethanol_200", "--smoke", "--results", folder, "--contestants", "invarion", "hippynn:ts1"]
+    done = run(*arguments, "--table", tmp_path / "table.md", "--plot", tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(path.read_text()) for path in folder.glob("ethanol_200/*.json")]
+    assert {r["contestant"] for r in results} == {"invarion", "hippynn:ts1"}
+    for result in results:
+        assert result["epochs"] == len(result["curve"]) >= 1
+        assert result["test"]["test"]["n_structures"] == 4
+        assert 0 < result["test"]["test"]["forces_mae_mev_per_angstrom"] < 1e5
+    table = (tmp_path / "table.md").read_text()
+    assert "| invarion | 0.1 | 1 |" in table
+    assert (tmp_path / "time.png").stat().st_size > 5_000
+    again = run(*arguments)
+    assert again.stderr.count("is there") == 2
+
+
+def test_unknown_names_are_refused():
+    assert "no benchmark ethanol;" in run("ethanol").stderr
+    assert "no contestant schnet" in run("ethanol_200", "--contestants", "schnet").stderr
+    assert "--data DIR" in run("qm7", "--contestants", "invarion", "--results", "/nonexistent").stderr
+
+
+def test_errors_are_those_of_the_labels():
+    frames = [Atoms("H2", [(0, 0, 0), (0, 0, d)], info={"REF_energy": float(d), "curve": "a"}) for d in (1, 2)]
+    for atoms in frames:
+        atoms.arrays["REF_forces"] = np.zeros((2, 3))
+    found = errors(frames, np.array([1.1, 2.3]), np.full((4, 3), 0.002))
+    assert found["energy_mae_mev"] == pytest.approx(200)
+    assert found["energy_rmse_mev_per_atom"] == pytest.approx(50 * np.sqrt(5))
+    assert found["energy_mae_kcal_per_mol"] == pytest.approx(0.2 * 23.0605, rel=1e-5)
+    assert found["forces_mae_mev_per_angstrom"] == found["forces_rmse_mev_per_angstrom"] == pytest.approx(2)
+    assert found["relative_energy_mae_kcal_per_mol"] == pytest.approx(0.1 * 23.0605, rel=1e-5)
+    with pytest.raises(ValueError, match="finite"):
+        errors(frames, np.array([np.nan, 0]), np.zeros((4, 3)))
+
+
+def test_composition_energies_reproduce_what_is_additive():
+    frames = [Atoms(name, info={"REF_energy": energy}) for name, energy in (("CH4", 18.0), ("C2H2", 24.0))]
+    assert composition_energies(frames) == pytest.approx({1: 2.0, 6: 10.0})
+
+
+SIZES = {
+    "methane_1k": (810, 90),
+    "methane_3k5": (3093, 343),
+    "3bpa": (450, 50),
+    "qm7": (5159, 573),
+    "s66x8": (873, 96),
+}
+
+
+@pytest.mark.parametrize("name", [*SIZES, "zuo_Li", "aspirin_200"])
+def test_no_test_structure_is_trained_on(name, shared):
+    data = benchmarks()[name].load(shared / "data")
+    if name in SIZES:
+        assert (len(data.train), len(data.valid)) == SIZES[name]
+    known = {(len(atoms), atoms.positions.tobytes()) for atoms in data.train + data.valid}
+    assert len(known) == len(data.train) + len(data.valid)
+    tested = [(len(atoms), atoms.positions.tobytes()) for frames in data.tests.values() for atoms in frames]
+    assert not known.intersection(tested)
