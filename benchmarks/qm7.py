@@ -151,7 +151,8 @@ def draw(results: dict, path: Path) -> None:
     for axes, method in zip(figure.subplots(1, 2, sharey=True), ("kernel_ridge", "trees"), strict=True):
         for name, result in results.items():
             curve = result.get(method, {}).get("mae_kcal_per_mol", {})
-            axes.loglog(list(curve), list(curve.values()), "o-", label=f"{name} ({result['n_features']})")
+            if curve:
+                axes.loglog(list(curve), list(curve.values()), "o-", label=f"{name} ({result['n_features']})")
         axes.set(title=method.replace("_", " "), xlabel="training molecules", ylabel="test MAE (kcal/mol)")
         axes.legend(title="features per atom")
     figure.savefig(path, dpi=150)
