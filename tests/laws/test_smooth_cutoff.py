@@ -29,7 +29,8 @@ def test_dimer_is_c2_at_the_cutoff(smooth_potential):
     force = dimer_force(smooth_potential, inside)
     slope = np.diff(force) / h
     assert np.abs(force[0]) < 1e-3
-    # a slope that falls linearly to zero at the cutoff is a third here of what it is three times as far away
+    # distances of the two slopes from the cutoff are 1.5 h and 4.5 h: their ratio is 1/3 where the force's slope falls
+    # linearly to zero, as (r_c - r)^3 has it, 1/9 or less where it is smoother, and 1 where it jumps at the cutoff
     assert np.abs(slope[0]) < 0.4 * max(np.abs(slope[-1]), 1e-2)
 
 
