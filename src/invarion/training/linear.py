@@ -16,7 +16,7 @@ from invarion.exceptions import ConfigError, DataError
 from invarion.models.ace.design import Design, DesignBuilder
 from invarion.models.ace.network import AceNetwork
 from invarion.models.ace.perceptron import Mlp
-from invarion.models.ace.readout import Embedding
+from invarion.models.ace.readout import Embedding, Linear, Polynomial
 from invarion.neighbors import place
 from invarion.potential import Potential, Prediction
 from invarion.training.blocks import Factor, factorise_blocks
@@ -33,7 +33,8 @@ class FitOptions(BaseModel):
     Attributes:
         method: "ridge", "bayesian_ridge", "ard" or "sparse"; see `solve_factor`.
         regularisation: strength of "ridge" on columns of unit norm; by generalised cross validation if None.
-        smoothness: coefficients of functions may be as large as (sum of n - 1 and rank over slots, + 1)^-smoothness.
+        smoothness: coefficients of functions, and of their products, may be as large as
+            (sum of n - 1 and rank over slots, + 1)^-smoothness; of the linear and polynomial readouts.
         energy_weight: 1/eV.
         forces_weight: Angstrom/eV.
         stress_weight: 1/eV.
@@ -203,12 +204,14 @@ def _blocks(potential: Potential, train: "list[Atoms]", options: FitOptions) -> 
 
 
 def _prior(network: AceNetwork, smoothness: float) -> np.ndarray | None:
-    """(P,) how large coefficients may be: less for functions that oscillate; only for the linear readout."""
-    if smoothness == 0.0 or not network.linear:
+    """(P,) how large coefficients may be: less for functions, and products of them, that oscillate."""
+    if smoothness == 0.0 or any(type(readout) not in (Linear, Polynomial) for readout in network.readouts):
         return None
-    every = [f for functions in network.basis.functions for f in functions]
-    sizes = [sum(slot.n - 1 + slot.rank for slot in f.slots) for f in every]
-    return (1.0 + np.array(sizes, dtype=float)) ** -smoothness
+    sizes = [
+        readout.totals(torch.tensor([sum(slot.n - 1 + slot.rank for slot in f.slots) for f in functions]))
+        for functions, readout in zip(network.basis.functions, network.readouts, strict=True)
+    ]
+    return (1.0 + torch.cat(sizes).double().numpy()) ** -smoothness
 
 
 def ace_network(potential: Potential) -> AceNetwork:

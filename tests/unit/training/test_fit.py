@@ -10,6 +10,7 @@ from ase.build import bulk
 
 import invarion as inv
 from invarion.exceptions import ConfigError, DataError
+from invarion.models.ace.readout import Linear, Polynomial
 from invarion.training.linear import FitOptions, coefficients, solve
 
 
@@ -74,6 +75,29 @@ def test_any_one_kind_of_label_is_enough(target):
     found, expected = student.predict(frames), known.predict(frames)
     one, other = getattr(found, target), getattr(expected, target)
     np.testing.assert_allclose(one, other, atol=2e-3 * np.abs(other - other.mean()).max())
+
+
+def test_totals_add_up_over_the_factors_of_each_product():
+    readout = Polynomial(2, degree=3)
+    numbers = torch.tensor([1, 10])
+    assert readout.totals(numbers).tolist() == [1, 10, 2, 11, 20, 3, 12, 21, 30]
+    assert Linear(2).totals(numbers).tolist() == [1, 10]
+
+
+def test_smoothness_keeps_products_of_oscillating_functions_small():
+    """With fewer labels than products the prior decides, and the smooth ones explain what they can."""
+    frames = labelled(crystals(1), teacher())
+    config = inv.ace(4.5, n_radial=4, max_rank=3, max_degree=3, readout="polynomial")
+    shares = {}
+    for smoothness in (0.0, 3.0):
+        student = inv.Potential.from_data(config, frames)
+        inv.fit(student, frames, FitOptions(method="ridge", regularisation=1e-6, smoothness=smoothness))
+        readout = student.network.readouts[0]
+        functions = student.network.basis.functions[0]
+        sizes = readout.totals(torch.tensor([sum(slot.n - 1 + slot.rank for slot in f.slots) for f in functions]))
+        weights = readout.weight.detach().square()
+        shares[smoothness] = float(weights[sizes > sizes.double().median()].sum() / weights.sum())
+    assert shares[3.0] < 0.1 * shares[0.0]
 
 
 def test_embedding_and_network_readouts_go_down_from_the_linear_solution():

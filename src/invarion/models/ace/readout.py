@@ -28,6 +28,10 @@ class Linear(nn.Module):
         """What the coefficients multiply: (N, B) in, (N, P) out."""
         return invariants
 
+    def totals(self, numbers: Tensor) -> Tensor:
+        """(P,) a number of each function (B,), summed over the functions that a coefficient multiplies."""
+        return numbers
+
     def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
         """Derivatives of each atom's energy with respect to the coefficients, and their slopes in the functions.
 
@@ -79,6 +83,10 @@ class Polynomial(Linear):
         """All products (N, P) of scaled functions."""
         padded = torch.cat([invariants / self.scale, torch.ones_like(invariants[:, :1])], 1)
         return torch.stack([padded[:, row] for row in self._factors]).prod(0)
+
+    def totals(self, numbers: Tensor) -> Tensor:
+        """(P,) a number of each function (B,), summed over the factors of each product."""
+        return torch.cat([numbers, numbers.new_zeros(1)])[self._factors].sum(0)
 
     def forward(self, invariants: Tensor) -> Tensor:
         """Energies (N,) of invariants (N, B); products of two through one matrix, which is many times faster."""
