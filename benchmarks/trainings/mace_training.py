@@ -28,11 +28,11 @@ UNLIMITED = 10**6
 
 def train(case: dict):
     """Train for the case's time; stage two's best weights predict, stage one's if the time was too short for it."""
-    clock = _Clock(60 * case["minutes"])
+    start = time.monotonic()
     frames = read("train.extxyz", ":")
-    settings = _settings(
-        case, "REF_forces" in frames[0].arrays, sorted({z for a in frames for z in a.numbers.tolist()})
-    )
+    has_forces = "REF_forces" in frames[0].arrays
+    clock = _Clock(start, 60 * case["minutes"], has_forces)
+    settings = _settings(case, has_forces, sorted({z for a in frames for z in a.numbers.tolist()}))
     words = [
         word
         for name, value in settings.items()
@@ -78,17 +78,14 @@ def _settings(case: dict, has_forces: bool, species: list[int]) -> dict[str, obj
         "error_table": "PerAtomMAE",
         "plot": "False",
     }
-    return (
-        chosen
-        if has_forces
-        else {
-            **chosen,
-            "compute_forces": "False",
-            "forces_weight": 0.0,
-            "swa_forces_weight": 0.0,
-            "scaling": "std_scaling",
-        }
-    )
+    if has_forces:
+        return chosen
+    return {
+        **chosen,
+        "forces_weight": 0.0,
+        "swa_forces_weight": 0.0,
+        "scaling": "std_scaling",
+    }  # it has no loss of energies alone
 
 
 class TimeIsUpError(Exception):
@@ -117,8 +114,8 @@ class _Batches:
 class _Clock:
     """Runs MACE's training within a time, and notes the validation errors on the way (it serves as MACE's logger)."""
 
-    def __init__(self, seconds: float) -> None:
-        self.start, self.seconds = time.monotonic(), seconds
+    def __init__(self, start: float, seconds: float, has_forces: bool) -> None:
+        self.start, self.seconds, self.has_forces = start, seconds, has_forces
         self.steps, self.curve, self.stage_two = 0, [], None
 
     def left(self) -> float:
@@ -135,7 +132,7 @@ class _Clock:
                 "seconds": self.seconds - self.left(),
                 "energy_mae_mev_per_atom": 1e3 * float(found["mae_e_per_atom"]),
             }
-            if found.get("mae_f") is not None:
+            if self.has_forces:
                 point["forces_mae_mev_per_angstrom"] = 1e3 * float(found["mae_f"])
             self.curve.append(point)
 
