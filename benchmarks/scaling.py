@@ -85,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the sweeps, print every point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sweeps", nargs="+", choices=SWEEPS, default=list(SWEEPS))
+    parser.add_argument("--smallest", type=int, default=0, help="leave out systems of fewer atoms")
     parser.add_argument("--largest", type=int, default=210_000, help="leave out systems of more atoms")
     parser.add_argument("--system", default="cu500", help="of the sweeps other than atoms")
     parser.add_argument("--threads", type=int, default=1)
@@ -98,9 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for sweep, points in sweeps.items():
-            small = [p for p in points if int(p.get("system", "cu0")[2:]) <= chosen.largest]
+            bounds = chosen.smallest, chosen.largest
+            within = [p for p in points if "system" not in p or bounds[0] <= int(p["system"][2:]) <= bounds[1]]
             results[sweep] = []
-            for point in small:
+            for point in within:
                 results[sweep].append(measure(point, chosen, Path(folder)))
                 print(sweep, {k: v for k, v in results[sweep][-1].items() if k != "seconds"}, file=sys.stderr)
     if chosen.plot:

@@ -39,10 +39,11 @@ def step(potential: inv.Potential, data: PackedSet, size: int) -> Callable[[], N
     graph, targets, *_ = data.batch(chosen, chosen)
     weights = [p for p in potential.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=1e-5, fused=True)
+    potential.train()
 
     def take() -> None:
         optimizer.zero_grad()
-        prediction = potential.train()(graph)
+        prediction = potential(graph)
         loss = (prediction.energy - targets.energy).square().mean() / 100
         loss = loss + (prediction.forces - targets.forces).square().mean()
         loss.backward(inputs=weights)

@@ -46,8 +46,9 @@ def prepare(case: dict):
     )
     n_systems = int(system[-1]) + 1
 
-    def evaluate(further: bool):
-        potential.train(further)
+    potential.train(case["mode"] == "train")
+
+    def evaluate(_further: bool):
         vectors = positions[neighbors] - positions[centers] + shifts
         graph = Graph(numbers, vectors, centers, neighbors, system, torch.full((n_systems,), torch.nan))
         prediction = potential(graph)

@@ -156,6 +156,9 @@ class HipNetwork(nn.Module):
         first, *others = (nn.Linear(width, 1, bias=block > 0) for block, width in enumerate(widths))
         nn.init.zeros_(first.weight)  # reference energies start this term; it learns the rest
         self.readouts = nn.ModuleList([first, *others])
+        components = (layout.max_rank + 1) ** 2  # numbers that a layer holds, by which systems are cut into parts
+        self._per_edge = 2 * components + 2 * len(layout.sensitivities().mu)
+        self._per_atom = 6 * components * max(layout.n_middle)
 
     def forward(self, graph: Graph, index: Tensor, exchange: Exchange = same) -> Tensor:
         """Energy terms of every atom.
@@ -232,10 +235,8 @@ class HipNetwork(nn.Module):
         """One range of all atoms in training, which differentiates twice; else as many as memory asks for."""
         if self.training or torch.jit.is_scripting() or graph.n_atoms == 0:
             return []
-        layers = [module for module in self.modules() if isinstance(module, Interaction)]
-        per_edge = 2 * (self.max_rank + 1) ** 2 + 2 * max(len(layer.sensitivities.mu) for layer in layers)
-        per_atom = 6 * (self.max_rank + 1) ** 2 * max(layer.weights.shape[1] for layer in layers)
-        return parts(graph.centers, graph.n_atoms, per_atom + per_edge * len(graph.vectors) // graph.n_atoms)
+        per_edge = self._per_edge * len(graph.vectors) // graph.n_atoms
+        return parts(graph.centers, graph.n_atoms, self._per_atom + per_edge)
 
 
 def _shortest(vectors: Tensor) -> Tensor:

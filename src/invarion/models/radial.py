@@ -122,12 +122,9 @@ class Sensitivities(nn.Module):
         n_functions = len(self.mu)
         if nearest >= self.cutoff or not runs_fused(self.mu):
             return 0, n_functions
-        inverse = torch.linspace(1.0 / self.cutoff, 1.0 / nearest, 4 * n_functions, dtype=self.mu.dtype)[1:]
-        _, support = self(1.0 / inverse)
-        if support is None:
-            return 0, n_functions
-        # one more to either side: between the sampled distances, another function may just count
-        return max(0, int(support[:, 0].min()) - 1), min(n_functions, int(support[:, 1].max()) + 1)
+        from invarion.models.kernels.radial_ops import counting_span
+
+        return counting_span(1.0 / self.mu, self.sigma, nearest, self.cutoff)
 
 
 def plain_gaussians(distances: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bool) -> Tensor:

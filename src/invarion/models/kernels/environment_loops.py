@@ -53,7 +53,7 @@ def loops(dtype: np.dtype, components: int, channels: int) -> Loops:
         channels: C, a multiple of `simd.lanes(dtype)`.
     """
     width = lanes(dtype)
-    vectors = next(n for n in (4, 2, 1) if channels % (n * width) == 0)
+    vectors = next(n for n in (4, 3, 2, 1) if channels % (n * width) == 0)
     accumulators = 16 if vector_bytes() == 64 else 8  # half of the registers that vectors of this length come with
     rows = next(n for n in range(min(components, accumulators), 0, -1) if components % n == 0)
     padded = 1 << (components - 1).bit_length()

@@ -33,6 +33,35 @@ def _cutoff(r, cutoff, cosine, like):
     return y * y * y * (1.0 + 3.0 * x + 6.0 * x * x), slope, second
 
 
+@inlined
+def _counting(inverse, places, sigmas, threshold, exponents):
+    """Fill the exponents (K,) at 1/r; the range of those below the least less the threshold, NaN kept."""
+    K = places.size
+    for k in range(K):
+        product = sigmas[k] * (inverse - places[k])
+        exponents[k] = 0.5 * product * product
+    least = np.inf
+    for k in range(K):
+        least = min(exponents[k], least)
+    low, high, bound = 0, K, least - threshold
+    while low < high and exponents[low] >= bound:
+        low += 1
+    while low < high and exponents[high - 1] >= bound:
+        high -= 1
+    return low, high
+
+
+@compiled
+def span(places, sigmas, first, last, samples, threshold):
+    """The first, and one past the last, function that counts anywhere from 1/r = first (not included) to last."""
+    exponents = np.empty(places.size)
+    begin, end = places.size, 0
+    for n in range(1, samples):
+        low, high = _counting(first + (last - first) * n / (samples - 1), places, sigmas, threshold, exponents)
+        begin, end = min(begin, low), max(end, high)
+    return begin, end
+
+
 @compiled
 def values(first, last, distances, places, sigmas, cutoff, cosine, threshold, s, support):
     """Fill s (E, K) and support (E, 2): functions below exp(threshold) of the edge's largest do not count."""
@@ -41,17 +70,9 @@ def values(first, last, distances, places, sigmas, cutoff, cosine, threshold, s,
     for e in range(first, last):
         r = np.float64(distances[e])
         f, _, _ = _cutoff(r, cutoff, cosine, distances)
-        inverse, least = 1.0 / r, np.inf
-        for k in range(K):
-            product = sigmas[k] * (inverse - places[k])
-            exponents[k] = 0.5 * product * product
-            least = min(exponents[k], least)
-        bound = least - threshold
-        low, high = 0, 0 if r >= cutoff else K  # comparisons with NaN are false: it is kept
-        while low < high and exponents[low] >= bound:
-            low += 1
-        while low < high and exponents[high - 1] >= bound:
-            high -= 1
+        low, high = _counting(1.0 / r, places, sigmas, threshold, exponents)
+        if r >= cutoff:
+            low, high = 0, 0
         support[2 * e], support[2 * e + 1] = low, high
         row = s[e * K : (e + 1) * K]
         row[:] = 0

@@ -8,25 +8,31 @@ from torch import Tensor
 from invarion.models.kernels.arrays import empty_like, flatten
 from invarion.models.kernels.autograd import wanted
 from invarion.models.kernels.operators import Operator
-from invarion.models.kernels.radial_loops import BLOCK, curvatures, slopes, values
+from invarion.models.kernels.radial_loops import BLOCK, curvatures, slopes, span, values
 from invarion.models.kernels.threads import spread
 from invarion.models.radial import plain_gaussians
 
 _WORK = 64  # a function that counts costs about as much as this many multiplications in vectors
 
 
-def _values(r: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bool) -> tuple[Tensor, Tensor]:
-    """Values (E, K), zero where below rounding beside the edge's largest, and the range (E, 2) of the others.
+def counting_span(places: Tensor, sigmas: Tensor, nearest: float, cutoff: float) -> tuple[int, int]:
+    """The first, and one past the last, Gaussian that counts at any distance between these; with one more as margin.
 
-    Below rounding is 2**-6 of the type's epsilon: even a weight 64 times as large as the others' then changes a sum by
-    no more than its rounding.
+    Args:
+        places, sigmas: (K,).
+        nearest, cutoff: Angstrom.
     """
+    n_functions = len(places)
+    begin, end = span(*_shape(places, sigmas), 1.0 / cutoff, 1.0 / nearest, 4 * n_functions, _threshold(places))
+    # between the sampled distances, another function may just count
+    return max(0, begin - 1), min(n_functions, end + 1)
+
+
+def _values(r: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bool) -> tuple[Tensor, Tensor]:
+    """Values (E, K), zero where below rounding beside the edge's largest, and the range (E, 2) of the others."""
     s, support = r.new_empty(len(r), len(places)), torch.empty(len(r), 2, dtype=torch.int32)
-    threshold = math.log(torch.finfo(r.dtype).eps * 2**-6)
-    shared = _shape(places, sigmas)
-    spread(
-        values, len(r), _WORK * s.numel() // 4, (*flatten(r), *shared, cutoff, cosine, threshold, *flatten(s, support))
-    )
+    shape = (*_shape(places, sigmas), cutoff, cosine, _threshold(r))
+    spread(values, len(r), _WORK * s.numel() // 4, (*flatten(r), *shape, *flatten(s, support)))
     return s, support
 
 
@@ -67,6 +73,14 @@ def _curvatures(
     arrays = (*flatten(cr, gs, s, r, support), *_shape(places, sigmas), cutoff, cosine)
     spread(curvatures, -(-len(r) // BLOCK), _WORK * s.numel() // 4, (*arrays, *flatten(dgs, dr, dp, dsigma), shared))
     return dgs, dr, dp.sum(0).to(places.dtype), dsigma.sum(0).to(sigmas.dtype)
+
+
+def _threshold(values: Tensor) -> float:
+    """Logarithm of what is below rounding: 2**-6 of the type's epsilon.
+
+    Even a weight 64 times as large as the others' then changes a sum by no more than its rounding.
+    """
+    return math.log(torch.finfo(values.dtype).eps * 2**-6)
 
 
 def _shape(places: Tensor, sigmas: Tensor) -> list:
