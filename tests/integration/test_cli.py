@@ -1,6 +1,7 @@
 """The command line as a user meets it: results, exit statuses, one clear message for every mistake."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -455,3 +456,12 @@ output: {{folder: {tmp_path / "si"}}}
     assert exported.exit_code == 0
     assert "pair_style pace" in exported.stderr
     assert "did you mean 'method'" in refused("fit", config, "-o", "fit.meth=ridge")
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "passive"), ("active", "active")])
+def test_idle_threads_of_torch_leave_their_cores_unless_told_otherwise(monkeypatch, before, after):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if before is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", before)
+    assert call("basis", "--max-rank", "1", "--max-degree", "2").exit_code == 0
+    assert os.environ["OMP_WAIT_POLICY"] == after

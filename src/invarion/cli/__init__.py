@@ -1,5 +1,6 @@
 """The command line, `invarion`; heavy libraries are imported only when a command needs them."""
 
+import os
 from importlib.metadata import version
 from typing import Annotated
 
@@ -31,7 +32,8 @@ def _main(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    # torch, not loaded yet, lets idle threads spin by default: on the cores where the kernels' own threads have work
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 for _room in (potentials, testing, simulation, bases, descriptors, exchange, machine):
