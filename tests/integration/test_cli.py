@@ -91,7 +91,6 @@ def test_every_help_has_an_example(name):
 
 HELP = """
 import sys
-from invarion import load
 from invarion.cli import app
 try:
     app(["--help"])
