@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from invarion.data.label_table import LabelTable
 from invarion.data.labels import search_for
+from invarion.data.levels import level_shifts
 from invarion.data.reading import Reading, read_labelled
 from invarion.data.splits import Split, check_parts, split
 from invarion.data.statistics import is_isolated
@@ -53,6 +54,25 @@ class SplitOptions(BaseModel):
         return self
 
 
+class LevelOptions(BaseModel):
+    """Which level of theory each structure is of, where the energies of several have different zeros.
+
+    Attributes:
+        key: of `atoms.info`, whose value names the level.
+        zero: the level whose energies stay as they are; that of most training structures if not given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    zero: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_key(cls, data: Any) -> Any:
+        return {"key": data} if isinstance(data, str) else data
+
+
 class DataOptions(BaseModel):
     """Which structures to learn from and to test on, and how to read them.
 
@@ -64,6 +84,8 @@ class DataOptions(BaseModel):
         units: units of the files, see `invarion.read`.
         split: how to divide the training files where `valid` is absent.
         references: reference energies: "least_squares", "isolated", "zero", or element -> eV.
+        levels: key of `atoms.info` that names the level of theory, where sets whose energies have different zeros are
+            trained on together: they are brought to that of one level, see `invarion.data.levels.level_shifts`.
 
     Example:
         >>> DataOptions(train="data/*.extxyz", split=[0.8, 0.1, 0.1]).split.parts
@@ -79,6 +101,7 @@ class DataOptions(BaseModel):
     units: dict[str, str] = {}
     split: SplitOptions = SplitOptions()
     references: References = "least_squares"
+    levels: LevelOptions | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -126,6 +149,10 @@ def read_sets(options: DataOptions) -> DataSets:
     if options.valid is None:
         divided = _split_off(parts["train"], options)
         parts = {**divided._asdict(), **({"test": parts["test"]} if options.test else {})}
+    if options.levels is not None:
+        shifts = level_shifts(parts["train"], options.levels.key, options.levels.zero)
+        for atoms in parts.values():
+            shifts.apply(atoms)
     return DataSets(
         train=parts["train"],
         valid=parts["valid"],
