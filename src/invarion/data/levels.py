@@ -58,7 +58,8 @@ def level_shifts(atoms: Sequence[Atoms], key: str, zero: str | None = None) -> S
     r"""Energies per element that bring every level's energies to the zero of one.
 
     Levels of theory differ most by a constant per atom of each element. With :math:`E_s \approx \sum_Z n_{sZ}
-    E^{(level)}_Z` in least squares of least norm for each level, the shift of a level is :math:`E^{(zero)}_Z - E^{(level)}_Z`. What
+    E^{(level)}_Z` in least squares of least norm for each level, the shift of a level is
+    :math:`E^{(zero)}_Z - E^{(level)}_Z`. What
     is left are differences of structure that a level has from another, and that is for the model to make the best of.
 
     Args:
