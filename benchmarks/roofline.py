@@ -56,7 +56,7 @@ def stages(potential: inv.Potential, graph: Graph) -> list[Stage]:
     block = potential.network.blocks[1]
     interaction, head, layers = block[0].layer, block[0].layer.head, torch.nn.Sequential(*block[1:])
     index = potential.species_index(graph.species)
-    n, n_edges, width = graph.n_atoms, len(graph.vectors), interaction.weights.shape[1]
+    n, n_edges, width = graph.n_atoms, len(graph.vectors), interaction.weights.shape[2]
     with torch.no_grad():
         edges = potential.network.train()._edges(graph, index)
         features = torch.randn(n, width)

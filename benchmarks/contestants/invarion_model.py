@@ -16,6 +16,7 @@ PUBLISHED = {
     "soft_min": 0.75,
     "soft_max": 4.5,
     "cutoff_function": "cosine_squared",
+    "activation": "softplus",
 }
 
 

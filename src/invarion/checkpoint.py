@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -23,7 +24,7 @@ from invarion.files import to_json, write_atomically
 from invarion.models import model_config
 from invarion.potential import Potential
 
-FORMAT = 1
+FORMAT = 2
 """Number of the file format that this version writes; it reads this one and all before it."""
 
 HEADER_LIMIT = 32 * 2**20
@@ -206,6 +207,7 @@ def _rebuild(header: Mapping[str, Any], tensors: dict[str, Tensor], path: str | 
         config, species, dtype = model_config(header["config"]), header["species"], _DTYPES[header["dtype"]]
         # initial weights are drawn and thrown away: the caller's random state must not notice
         with torch.random.fork_rng(devices=[]):
+            tensors = _as_written_now(tensors, header["format"])
             _check_shapes(config, species, tensors)
             potential = Potential(config, species).to(dtype)
         potential.load_state_dict(tensors)
@@ -213,6 +215,17 @@ def _rebuild(header: Mapping[str, Any], tensors: dict[str, Tensor], path: str | 
         first = str(error).strip().splitlines()
         raise ModelFileError(f"{path} does not describe a model of this version: {' '.join(first[:3])}") from error
     return potential
+
+
+def _as_written_now(tensors: dict[str, Tensor], number: int) -> dict[str, Tensor]:
+    """Tensors of a file of an earlier format as this version would write them.
+
+    Format 1 had the weights of an interaction as (sensitivities, features out, features in).
+    """
+    if number > 1:
+        return tensors
+    turned = re.compile(r"network\.blocks\.\d+\.0\.layer\.weights")
+    return {name: t.permute(2, 0, 1).contiguous() if turned.fullmatch(name) else t for name, t in tensors.items()}
 
 
 def _check_shapes(config: Any, species: Sequence[int], tensors: Mapping[str, Tensor]) -> None:

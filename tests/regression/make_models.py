@@ -13,7 +13,7 @@ import invarion as inv
 from invarion.checkpoint import FORMAT
 
 HERE = Path(__file__).parent
-SIZES = {"cutoff": 4.0, "n_features": 4, "n_interactions": 1, "n_atom_layers": 1, "n_sensitivities": 4}
+SIZES = {"cutoff": 4.0, "n_features": 4, "n_interactions": 2, "n_atom_layers": 1, "n_sensitivities": 4}
 
 
 def main() -> None:

@@ -79,8 +79,9 @@ class Interaction(nn.Module):
         self.max_rank = max_rank
         self.sensitivities = sensitivities
         self.head = head
-        self.weights = nn.Parameter(torch.empty(len(sensitivities.mu), n_out, n_in))
-        nn.init.xavier_normal_(self.weights)
+        weights = torch.empty(len(sensitivities.mu), n_out, n_in)
+        nn.init.xavier_normal_(weights)
+        self.weights = nn.Parameter(weights.permute(2, 0, 1).contiguous())  # all that goes in, by what comes out
         self.self_interaction = _linear(n_in, n_out)
 
     def forward(self, features: Tensor, tensors: Tensor) -> Tensor:
@@ -90,11 +91,10 @@ class Interaction(nn.Module):
     def mix(self, features: Tensor, edges: Edges, first: bool) -> tuple[Tensor, Ends]:
         """What edges read: weighted features (R, K, C), and which row; `first`: features are one-hot species."""
         begin, end = self.sensitivities.span(edges.nearest)
-        weights = self.weights[begin:end]
+        weights = self.weights[:, begin:end]
         if first:
-            return weights.permute(2, 0, 1).contiguous(), Ends(edges.centers, edges.species[edges.neighbors], begin)
-        n_radial, n_out, n_in = weights.shape
-        mixed = (features @ weights.reshape(-1, n_in).T).view(-1, n_radial, n_out)
+            return weights.contiguous(), Ends(edges.centers, edges.species[edges.neighbors], begin)
+        mixed = (features @ weights.flatten(1)).view(-1, *weights.shape[1:])
         return mixed, Ends(edges.centers, edges.neighbors, begin)
 
     def factors(self, vectors: Tensor) -> Factors:

@@ -1,7 +1,8 @@
 """Settings of the HIP family as frozen values, and the builders that users call."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import torch
@@ -25,6 +26,15 @@ Width = Annotated[int, Field(ge=1, le=65536)]
 Range = tuple[PositiveFloat, PositiveFloat]
 _MOST_WEIGHTS = 10**9  # of one interaction: 4 GB in single precision, and as much again for each of its slopes
 Activation = Literal["softplus", "silu"]
+Size = Literal["small", "medium", "large"]
+SIZES: Mapping[str, Mapping[str, int]] = MappingProxyType(
+    {
+        "small": MappingProxyType({"n_features": 32, "n_interactions": 1}),
+        "medium": MappingProxyType({"n_features": 64, "n_interactions": 2}),
+        "large": MappingProxyType({"n_features": 128, "n_interactions": 2}),
+    }
+)
+"""What a size stands for where these are not given."""
 
 
 def _basis_from(value: Any) -> InvariantBasis:
@@ -53,8 +63,21 @@ class HipConfig(BaseModel):
     soft_max: PositiveFloat | None = None
     cutoff_function: CutoffFunction = "smooth"
     resnet: bool | Width | tuple[Width, ...] = True
-    activation: Activation = "softplus"
+    activation: Activation = "silu"
     zbl: bool | Range | dict[str, Range] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sized(cls, data: Any) -> Any:
+        """A size becomes the numbers that it stands for."""
+        if not isinstance(data, dict) or "size" not in data:
+            return data
+        size, given = data["size"], {name: value for name, value in data.items() if name != "size"}
+        if size not in SIZES:
+            raise ConfigError(f"size is {size!r}; give {', '.join(SIZES)}, or n_features and n_interactions")
+        if isinstance(given.get("n_features"), list | tuple):
+            return given  # a width per interaction
+        return {**SIZES[size], **given}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -206,16 +229,18 @@ class HipHopNNConfig(HipConfig):
 
 def hip_nn(
     cutoff: float,
-    n_features: int | tuple[int, ...] = 64,
+    n_features: int | tuple[int, ...] | None = None,
     n_interactions: int | None = None,
+    size: Size = "medium",
     **settings: Any,
 ) -> HipNNConfig:
     """Settings of a HIP-NN: neighbours seen through distances alone.
 
     Args:
         cutoff: Angstrom, > 0.
-        n_features: width of every block, or one width per block.
-        n_interactions: number of blocks, >= 1; 2 if not given.
+        n_features: width of every block, or one width per block; that of the size if not given.
+        n_interactions: number of blocks, >= 1; that of the size if not given.
+        size: "small", "medium" or "large", see `hip_hop_nn`.
         settings: the further settings of `hip_hop_nn`, without max_rank, max_degree, basis and normalization.
 
     Raises:
@@ -227,25 +252,25 @@ def hip_nn(
     >>> hip_nn(cutoff=5.0, n_features=32).kind
     'hip_nn'
     """
-    return HipNNConfig(
-        cutoff=cutoff, n_features=n_features, n_interactions=_blocks(n_features, n_interactions), **settings
-    )
+    return HipNNConfig.model_validate({"cutoff": cutoff, **_shape(size, n_features, n_interactions), **settings})
 
 
 def hip_nn_ts(
     cutoff: float,
-    n_features: int | tuple[int, ...] = 64,
+    n_features: int | tuple[int, ...] | None = None,
     n_interactions: int | None = None,
     max_rank: int = 1,
+    size: Size = "medium",
     **settings: Any,
 ) -> HipNNTSConfig:
     """Settings of a HIP-NN-TS: HIP-NN plus norms of vector (max_rank 1) and quadrupole (max_rank 2) sensitivities.
 
     Args:
         cutoff: Angstrom, > 0.
-        n_features: width of every block, or one width per block.
-        n_interactions: number of blocks, >= 1; 2 if not given.
+        n_features: width of every block, or one width per block; that of the size if not given.
+        n_interactions: number of blocks, >= 1; that of the size if not given.
         max_rank: highest tensor rank, 1..6.
+        size: "small", "medium" or "large", see `hip_hop_nn`.
         settings: the further settings of `hip_hop_nn`, without max_degree, basis and normalization; and `cusp`
             (1e-6), which rounds the norm at zero.
 
@@ -258,38 +283,41 @@ def hip_nn_ts(
     >>> hip_nn_ts(cutoff=5.0, max_rank=2).max_rank
     2
     """
-    blocks = _blocks(n_features, n_interactions)
-    return HipNNTSConfig(cutoff=cutoff, n_features=n_features, n_interactions=blocks, max_rank=max_rank, **settings)
+    shape = _shape(size, n_features, n_interactions)
+    return HipNNTSConfig.model_validate({"cutoff": cutoff, "max_rank": max_rank, **shape, **settings})
 
 
 def hip_hop_nn(
     cutoff: float,
-    n_features: int | tuple[int, ...] = 64,
+    n_features: int | tuple[int, ...] | None = None,
     n_interactions: int | None = None,
     n_atom_layers: int = 3,
     n_sensitivities: int = 12,
     max_rank: int = 3,
     max_degree: int = 4,
     basis: InvariantBasis | str = "optimal",
+    size: Size = "medium",
     **settings: Any,
 ) -> HipHopNNConfig:
     """Settings of a HIP-HOP-NN: every neuron sees patterns of up to max_degree + 1 bodies through a basis.
 
     Args:
         cutoff: Angstrom, > 0.
-        n_features: width C of every block, or one width per block.
-        n_interactions: number of blocks, >= 1; 2 if not given.
+        n_features: width C of every block, or one width per block; that of the size if not given.
+        n_interactions: number of blocks, >= 1; that of the size if not given.
         n_atom_layers: layers after each interaction, >= 0.
         n_sensitivities: radial functions K, >= 1; the published networks have 20, and narrower ones.
         max_rank: highest tensor rank L, 0..6; follows from `basis` where that is a basis.
         max_degree: tensors multiplied, 1..10; follows from `basis` where that is a basis.
         basis: "optimal", "published", "flexible" or "separating", or an `InvariantBasis` of one tensor per rank.
+        size: "small" (32 features, 1 interaction), "medium" (64, 2) or "large" (128, 2); docs/training.md has what each
+            costs and yields.
         settings: `soft_min`, `soft_max` (Angstrom, centres of the innermost and outermost sensitivity; by default just
             inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
             at the start, as a part of 1/soft_min; by default 0.1, or the published 1 / (2 n_sensitivities) where that
             is wider), `cutoff_function` ("smooth" is C2, "cosine_squared" the published one), `normalization`
             ("smooth", "group" is the published one, "none"), `resnet` (True, False or inner widths), `activation`
-            ("softplus" or "silu"), `zbl` (a nuclear repulsion at short range. True: it begins inside
+            ("silu", or "softplus", the published one), `zbl` (a nuclear repulsion at short range. True: it begins inside
             the smallest distance of every pair of elements in the training structures; or (inner, outer) in Angstrom,
             or {"C-H": (inner, outer), ...}).
 
@@ -309,8 +337,7 @@ def hip_hop_nn(
     return HipHopNNConfig.model_validate(
         {
             "cutoff": cutoff,
-            "n_features": n_features,
-            "n_interactions": _blocks(n_features, n_interactions),
+            **_shape(size, n_features, n_interactions),
             "n_atom_layers": n_atom_layers,
             "n_sensitivities": n_sensitivities,
             "max_rank": max_rank,
@@ -321,8 +348,10 @@ def hip_hop_nn(
     )
 
 
-def _blocks(n_features: int | tuple[int, ...], n_interactions: int | None) -> int | None:
-    return 2 if isinstance(n_features, int) and n_interactions is None else n_interactions
+def _shape(size: Size, n_features: int | tuple[int, ...] | None, n_interactions: int | None) -> dict[str, Any]:
+    """The part of a config that says how large a network is."""
+    given = {"n_features": n_features, "n_interactions": n_interactions}
+    return {"size": size, **{name: value for name, value in given.items() if value is not None}}
 
 
 def _named_basis(name: str, max_rank: int, max_degree: int) -> InvariantBasis:

@@ -156,7 +156,7 @@ def _copy_layer(ours: Any, theirs: Any) -> None:
 
 
 def _copy_interaction(ours: Interaction, theirs: Any) -> None:
-    ours.weights.copy_(theirs.int_weights)
+    ours.weights.copy_(theirs.int_weights.permute(2, 0, 1))
     ours.sensitivities.mu.copy_(theirs.sensitivity.mu[0])
     ours.sensitivities.sigma.copy_(theirs.sensitivity.sigma[0])
     _copy_linear(ours.self_interaction, theirs.selfint)

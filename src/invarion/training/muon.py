@@ -5,7 +5,7 @@ are large. Muon makes all singular values of the step equal: the many weak direc
 in a potential that is nearly right, move as fast as the strong ones.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -25,7 +25,8 @@ class Muon(AdamW):
               w \leftarrow (1 - \eta \lambda) w - 0.2 \, \eta \sqrt{\max(a, b)} \; u (u^T u)^{-1/2}
 
     for a matrix of a rows and b columns; the factor gives steps the root mean square that those of AdamW have, so that
-    both take the same learning rate. A parameter of more than two dimensions is a stack of matrices.
+    both take the same learning rate. A parameter of more than two dimensions is one matrix: the last dimension, what
+    comes out of a layer, are its columns; all others, what goes in, its rows.
 
     Args:
         parameters: all that are to be trained.
@@ -53,8 +54,8 @@ class Muon(AdamW):
         weight_decay: float = 0.0,
     ) -> None:
         chosen = list(parameters)
-        matrices = [p for p in chosen if is_stack(p)]
-        rows = [p for p in chosen if not is_stack(p) and p.dim() > 1]
+        matrices = [p for p in chosen if is_matrix(p)]
+        rows = [p for p in chosen if not is_matrix(p) and p.dim() > 1]
         others = [p for p in chosen if p.dim() <= 1]
         decays = (weight_decay, weight_decay, 0.0)
         groups = [
@@ -79,7 +80,7 @@ class Muon(AdamW):
         return loss
 
     def _turn(self, group: dict[str, Any]) -> None:
-        """Muon's step for the matrices; those of one shape go through the iteration together."""
+        """Muon's step for the matrices."""
         moved = [p for p in group["params"] if p.grad is not None]
         gradients = [p.grad for p in moved]
         for p in moved:
@@ -92,38 +93,49 @@ class Muon(AdamW):
         torch._foreach_lerp_(averages, gradients, 1.0 - self.momentum)
         torch._foreach_lerp_(gradients, averages, self.momentum)
         torch._foreach_mul_(moved, 1.0 - group["lr"] * group["weight_decay"])
-        for shape, pairs in groupby(sorted(zip(moved, gradients, strict=True), key=_shape), key=_shape):
-            weights, wanted = zip(*pairs, strict=True)
-            steps = orthogonalized(torch.cat([u.reshape(-1, *shape) for u in wanted]))
-            steps *= 0.2 * group["lr"] * max(shape) ** 0.5
-            parts = steps.split([w.numel() // (shape[0] * shape[1]) for w in weights])
-            torch._foreach_sub_(list(weights), [part.view_as(w) for part, w in zip(parts, weights, strict=True)])
+        steps = orthogonalized([u.flatten(0, -2) for u in gradients])
+        torch._foreach_mul_(steps, [0.2 * group["lr"] * max(step.shape) ** 0.5 for step in steps])
+        torch._foreach_sub_(moved, [step.view_as(w) for step, w in zip(steps, moved, strict=True)])
 
 
-def is_stack(parameter: Tensor) -> bool:
-    """Whether a parameter is a matrix, or a stack of them, of more than one row and column."""
-    return parameter.dim() > 1 and min(parameter.shape[-2:]) > 1
+def is_matrix(parameter: Tensor) -> bool:
+    """Whether a parameter, its last dimension taken as columns, has more than one row and more than one column."""
+    return parameter.dim() > 1 and parameter.shape[-1] > 1 and parameter.numel() > parameter.shape[-1]
 
 
-def orthogonalized(matrices: Tensor) -> Tensor:
+def orthogonalized(matrices: Sequence[Tensor]) -> list[Tensor]:
     r"""About :math:`u (u^T u)^{-1/2}`: the same singular vectors, singular values between 0.7 and 1.2.
 
+    The iteration runs on :math:`u^T u`, for all matrices with the same number of columns at once, so that tall matrices
+    cost no more than two products of their own.
+
     Args:
-        matrices: (S, a, b).
+        matrices: (a, b) each; where there are more columns than rows, rows and columns change places.
 
-    >>> orthogonalized(torch.diag(torch.tensor([3.0, 1.0]))[None]).diagonal(dim1=1, dim2=2).round(decimals=1)
-    tensor([[0.8000, 1.1000]])
+    >>> orthogonalized([torch.diag(torch.tensor([3.0, 1.0]))])[0].diagonal().round(decimals=1)
+    tensor([0.8000, 1.1000])
     """
+    tall = [u if u.shape[0] >= u.shape[1] else u.mT for u in matrices]
+    places = sorted(range(len(tall)), key=lambda i: tall[i].shape[1])
+    result = list(matrices)
+    for _, members in groupby(places, key=lambda i: tall[i].shape[1]):
+        chosen = list(members)
+        roots = _inverse_roots(torch.stack([tall[i].mT @ tall[i] for i in chosen]))
+        for i, root in zip(chosen, roots, strict=True):
+            turned = tall[i] @ root
+            result[i] = turned if tall[i] is matrices[i] else turned.mT.contiguous()
+    return result
+
+
+def _inverse_roots(squares: Tensor) -> Tensor:
+    """About the inverse square root of each of (S, b, b) positive matrices; small eigenvalues only begin to grow."""
     a, b, c = _POLYNOMIAL
-    tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.mT if tall else matrices
-    x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp(min=_SMALLEST)
-    for _ in range(_ITERATIONS):
-        square = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return x.mT if tall else x
-
-
-def _shape(pair: tuple[Tensor, Tensor]) -> tuple[int, int]:
-    rows, columns = pair[0].shape[-2:]
-    return rows, columns
+    sizes = squares.diagonal(dim1=1, dim2=2).sum(1).clamp(min=_SMALLEST**2)[:, None, None]
+    squares = squares / sizes
+    product = sizes.rsqrt() * torch.eye(squares.shape[1], dtype=squares.dtype, device=squares.device)
+    for _ in range(_ITERATIONS):  # u <- u (a + b u^T u + c (u^T u)^2), seen through u^T u
+        factor = torch.baddbmm(squares, squares, squares, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        product = product @ factor
+        squares = squares @ factor @ factor
+    return product
