@@ -17,7 +17,8 @@ def flat(tensor: Tensor) -> np.ndarray:
 
     An expanded tensor, as a sum's slope is, could be flattened without a copy, but kernels step through memory.
     """
-    return tensor.detach().contiguous().numpy().reshape(-1)
+    own = tensor if tensor.is_contiguous() else tensor.contiguous()
+    return own.detach().view(-1).numpy()
 
 
 def flatten(*tensors: Tensor) -> list[np.ndarray]:
