@@ -13,8 +13,12 @@ def numpy_dtype(tensor: Tensor) -> np.dtype:
 
 
 def flat(tensor: Tensor) -> np.ndarray:
-    """The tensor's own memory as a one-dimensional array; a copy only where the tensor is not contiguous."""
-    return tensor.detach().numpy().reshape(-1)
+    """The tensor's own memory as a one-dimensional array; a copy only where the tensor is not contiguous.
+
+    An expanded tensor, as a sum's slope is, could be flattened without a copy, but kernels step through memory.
+    """
+    own = tensor if tensor.is_contiguous() else tensor.contiguous()
+    return own.detach().view(-1).numpy()
 
 
 def flatten(*tensors: Tensor) -> list[np.ndarray]:

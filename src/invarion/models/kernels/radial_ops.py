@@ -5,14 +5,14 @@ import math
 import torch
 from torch import Tensor
 
-from invarion.models.kernels.arrays import empty_like, flatten
+from invarion.models.kernels.arrays import empty_like, flatten, numpy_dtype
 from invarion.models.kernels.autograd import wanted
 from invarion.models.kernels.operators import Operator
-from invarion.models.kernels.radial_loops import BLOCK, curvatures, slopes, span, values
+from invarion.models.kernels.radial_loops import BLOCK, Loops, loops
 from invarion.models.kernels.threads import spread
 from invarion.models.radial import plain_gaussians
 
-_WORK = 64  # a function that counts costs about as much as this many multiplications in vectors
+_WORK = 16  # a function that counts costs about as much as this many multiplications in vectors
 
 
 def counting_span(places: Tensor, sigmas: Tensor, nearest: float, cutoff: float) -> tuple[int, int]:
@@ -23,7 +23,9 @@ def counting_span(places: Tensor, sigmas: Tensor, nearest: float, cutoff: float)
         nearest, cutoff: Angstrom.
     """
     n_functions = len(places)
-    begin, end = span(*_shape(places, sigmas), 1.0 / cutoff, 1.0 / nearest, 4 * n_functions, _threshold(places))
+    begin, end = _loops(places, places).span(
+        *_shape(places, sigmas), 1.0 / cutoff, 1.0 / nearest, 4 * n_functions, _threshold(places)
+    )
     # between the sampled distances, another function may just count
     return max(0, begin - 1), min(n_functions, end + 1)
 
@@ -32,7 +34,7 @@ def _values(r: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bo
     """Values (E, K), zero where below rounding beside the edge's largest, and the range (E, 2) of the others."""
     s, support = r.new_empty(len(r), len(places)), torch.empty(len(r), 2, dtype=torch.int32)
     shape = (*_shape(places, sigmas), cutoff, cosine, _threshold(r))
-    spread(values, len(r), _WORK * s.numel() // 4, (*flatten(r), *shape, *flatten(s, support)))
+    spread(_loops(r, places).values, _blocks_of(r), _WORK * s.numel() // 4, (*flatten(r), *shape, *flatten(s, support)))
     return s, support
 
 
@@ -51,7 +53,7 @@ def _slope_values(
     gr = empty_like(r)
     gp, gsigma = (_blocks(r, places, shared) for _ in range(2))
     arrays = (*flatten(gs, s, r, support), *_shape(places, sigmas), cutoff, cosine, *flatten(gr, gp, gsigma), shared)
-    spread(slopes, -(-len(r) // BLOCK), _WORK * s.numel() // 4, arrays)
+    spread(_loops(r, places).slopes, _blocks_of(r), _WORK * s.numel() // 4, arrays)
     return gr, gp.sum(0).to(places.dtype), gsigma.sum(0).to(sigmas.dtype)
 
 
@@ -71,7 +73,8 @@ def _curvatures(
     dgs, dr = empty_like(gs), empty_like(r)
     dp, dsigma = (_blocks(r, places, shared) for _ in range(2))
     arrays = (*flatten(cr, gs, s, r, support), *_shape(places, sigmas), cutoff, cosine)
-    spread(curvatures, -(-len(r) // BLOCK), _WORK * s.numel() // 4, (*arrays, *flatten(dgs, dr, dp, dsigma), shared))
+    arrays = (*arrays, *flatten(dgs, dr, dp, dsigma), shared)
+    spread(_loops(r, places).curvatures, _blocks_of(r), _WORK * s.numel() // 4, arrays)
     return dgs, dr, dp.sum(0).to(places.dtype), dsigma.sum(0).to(sigmas.dtype)
 
 
@@ -89,7 +92,15 @@ def _shape(places: Tensor, sigmas: Tensor) -> list:
 
 def _blocks(r: Tensor, places: Tensor, shared: bool) -> Tensor:
     """Where every block of edges adds up its own slopes: their sum does not depend on the number of threads."""
-    return torch.zeros(-(-len(r) // BLOCK) if shared else 0, len(places), dtype=torch.float64)
+    return torch.zeros(_blocks_of(r) if shared else 0, len(places), dtype=torch.float64)
+
+
+def _blocks_of(r: Tensor) -> int:
+    return -(-len(r) // BLOCK)
+
+
+def _loops(values: Tensor, places: Tensor) -> Loops:
+    return loops(numpy_dtype(values), len(places))
 
 
 def _plain_curvatures(

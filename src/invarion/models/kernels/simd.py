@@ -60,27 +60,25 @@ def zeros(_context, like, rows, lanes):
 
 @intrinsic
 def load(_context, like, array, start, stride):
-    """A tile of the shape of `like` whose row r begins at array[start + r stride]."""
+    """A tile of the shape and type of `like` whose row r begins at array[start + r stride]."""
 
     def generate(context, builder, signature, arguments):
         place = _Place(context, builder, signature.args[1], arguments[1])
-        value = ir.Constant(arguments[0].type, ir.Undefined)
-        for r in range(like.rows):
-            row = place.vector(_stepped(builder, arguments[2], arguments[3], r), like.lanes)
-            value = builder.insert_value(value, row, r)
-        return value
+        starts = [_stepped(builder, arguments[2], arguments[3], r) for r in range(like.rows)]
+        rows = [place.vector(start, like.lanes) for start in starts]
+        return tile_of(context, builder, like, [_rounded(builder, row, _element(like.dtype)) for row in rows])
 
     return like(like, array, start, stride), generate
 
 
 @intrinsic
 def store(_context, tile, array, start, stride):
-    """Write row r of the tile from array[start + r stride] on."""
+    """Write row r of the tile, in the array's type, from array[start + r stride] on."""
 
     def generate(context, builder, signature, arguments):
         place = _Place(context, builder, signature.args[1], arguments[1])
-        for r in range(tile.rows):
-            place.write(_stepped(builder, arguments[2], arguments[3], r), builder.extract_value(arguments[0], r))
+        for r, row in enumerate(rows_of(builder, tile, arguments[0])):
+            place.write(_stepped(builder, arguments[2], arguments[3], r), _rounded(builder, row, place.element))
         return context.get_dummy_value()
 
     return types.void(tile, array, start, stride), generate
@@ -92,8 +90,8 @@ def add_scaled(_context, tile, factor, other):
 
     def generate(context, builder, signature, arguments):
         number = context.cast(builder, arguments[1], signature.args[1], tile.dtype)
-        factors = [_splat(builder, number, tile.lanes)] * tile.rows
-        return _multiply_add(builder, tile, arguments[0], factors, _rows(builder, tile, arguments[2]))
+        factors = [splat(builder, number, tile.lanes)] * tile.rows
+        return multiply_add(builder, tile, arguments[0], factors, rows_of(builder, tile, arguments[2]))
 
     return tile(tile, factor, other), generate
 
@@ -103,8 +101,8 @@ def add_product(_context, tile, one, other):
     """tile + one * other, element by element."""
 
     def generate(context, builder, signature, arguments):
-        factors = _rows(builder, tile, arguments[1])
-        return _multiply_add(builder, tile, arguments[0], factors, _rows(builder, tile, arguments[2]))
+        factors = rows_of(builder, tile, arguments[1])
+        return multiply_add(builder, tile, arguments[0], factors, rows_of(builder, tile, arguments[2]))
 
     return tile(tile, one, other), generate
 
@@ -116,8 +114,8 @@ def add_outer(_context, tile, array, start, stride, row):
     def generate(context, builder, signature, arguments):
         place = _Place(context, builder, signature.args[1], arguments[1])
         numbers = [place.number(_stepped(builder, arguments[2], arguments[3], r)) for r in range(tile.rows)]
-        factors = [_splat(builder, number, tile.lanes) for number in numbers]
-        return _multiply_add(builder, tile, arguments[0], factors, [builder.extract_value(arguments[4], 0)] * tile.rows)
+        factors = [splat(builder, number, tile.lanes) for number in numbers]
+        return multiply_add(builder, tile, arguments[0], factors, [builder.extract_value(arguments[4], 0)] * tile.rows)
 
     return tile(tile, array, start, stride, row), generate
 
@@ -127,7 +125,7 @@ def total(_context, tile):
     """The sum of all numbers of the tile, always in the same order."""
 
     def generate(context, builder, signature, arguments):
-        first, *rest = _rows(builder, tile, arguments[0])
+        first, *rest = rows_of(builder, tile, arguments[0])
         for row in rest:
             first = builder.fadd(first, row)
         return _horizontal_sum(builder, first)
@@ -144,11 +142,8 @@ def transposed(_context, like, tile):
 
     def generate(context, builder, signature, arguments):
         zero = ir.Constant(ir.VectorType(_element(tile.dtype), tile.lanes), None)
-        rows = _rows(builder, tile, arguments[1]) + [zero] * (like.lanes - tile.rows)
-        value = ir.Constant(context.get_value_type(like), ir.Undefined)
-        for r, row in enumerate(_transpose(builder, rows)):
-            value = builder.insert_value(value, row, r)
-        return value
+        rows = rows_of(builder, tile, arguments[1]) + [zero] * (like.lanes - tile.rows)
+        return tile_of(context, builder, like, _transpose(builder, rows))
 
     return like(like, tile), generate
 
@@ -205,22 +200,40 @@ def _bytes(element: ir.Type) -> int:
     return 4 if isinstance(element, ir.FloatType) else 8
 
 
-def _rows(builder: ir.IRBuilder, tile: Tile, value: ir.Value) -> list[ir.Value]:
+def rows_of(builder: ir.IRBuilder, tile: Tile, value: ir.Value) -> list[ir.Value]:
+    """The rows of a tile as vectors, while code is generated."""
     return [builder.extract_value(value, r) for r in range(tile.rows)]
+
+
+def tile_of(context: Any, builder: ir.IRBuilder, tile: Tile, rows: Iterable[ir.Value]) -> ir.Value:
+    """A tile of these rows, while code is generated."""
+    value = ir.Constant(context.get_value_type(tile), ir.Undefined)
+    for r, row in enumerate(rows):
+        value = builder.insert_value(value, row, r)
+    return value
+
+
+def _rounded(builder: ir.IRBuilder, row: ir.Value, element: ir.Type) -> ir.Value:
+    """The vector in another floating type."""
+    kind = ir.VectorType(element, row.type.count)
+    if kind == row.type:
+        return row
+    return builder.fpext(row, kind) if _bytes(element) == 8 else builder.fptrunc(row, kind)
 
 
 def _stepped(builder: ir.IRBuilder, start: ir.Value, stride: ir.Value, steps: int) -> ir.Value:
     return builder.add(start, builder.mul(stride, ir.Constant(stride.type, steps)))
 
 
-def _splat(builder: ir.IRBuilder, number: ir.Value, lanes: int) -> ir.Value:
+def splat(builder: ir.IRBuilder, number: ir.Value, lanes: int) -> ir.Value:
+    """A vector with the number in every lane, while code is generated."""
     kind = ir.VectorType(number.type, lanes)
     undefined = ir.Constant(kind, ir.Undefined)
     single = builder.insert_element(undefined, number, ir.Constant(_INDEX, 0))
     return builder.shuffle_vector(single, undefined, ir.Constant(ir.VectorType(_INDEX, lanes), [0] * lanes))
 
 
-def _multiply_add(
+def multiply_add(
     builder: ir.IRBuilder, tile: Tile, value: ir.Value, ones: list[ir.Value], others: list[ir.Value]
 ) -> ir.Value:
     """The tile + one * other row by row; fused where the processor can, never a call to a library."""
@@ -238,7 +251,7 @@ def _transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
     height, width = len(rows), rows[0].type.count
     side = min(height, width)
     if width > side:
-        parts = [_shuffle(builder, row, row, range(at, at + side)) for at in range(0, width, side) for row in rows]
+        parts = [shuffled(builder, row, row, range(at, at + side)) for at in range(0, width, side) for row in rows]
         return [row for at in range(0, len(parts), side) for row in _transpose(builder, parts[at : at + side])]
     if height > side:
         squares = [_transpose(builder, rows[at : at + side]) for at in range(0, height, side)]
@@ -247,8 +260,8 @@ def _transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
     while step < side:
         for i in (i for i in range(side) if not i & step):
             a, b = rows[i], rows[i + step]
-            rows[i] = _shuffle(builder, a, b, [side + n - step if n & step else n for n in range(side)])
-            rows[i + step] = _shuffle(builder, a, b, [side + n if n & step else n + step for n in range(side)])
+            rows[i] = shuffled(builder, a, b, [side + n - step if n & step else n for n in range(side)])
+            rows[i + step] = shuffled(builder, a, b, [side + n if n & step else n + step for n in range(side)])
         step *= 2
     return rows
 
@@ -256,11 +269,11 @@ def _transpose(builder: ir.IRBuilder, rows: list[ir.Value]) -> list[ir.Value]:
 def _concatenate(builder: ir.IRBuilder, rows: list[ir.Value]) -> ir.Value:
     while len(rows) > 1:
         pairs = zip(rows[::2], rows[1::2], strict=True)
-        rows = [_shuffle(builder, a, b, range(2 * a.type.count)) for a, b in pairs]
+        rows = [shuffled(builder, a, b, range(2 * a.type.count)) for a, b in pairs]
     return rows[0]
 
 
-def _shuffle(builder: ir.IRBuilder, one: ir.Value, other: ir.Value, places: Iterable[int]) -> ir.Value:
+def shuffled(builder: ir.IRBuilder, one: ir.Value, other: ir.Value, places: Iterable[int]) -> ir.Value:
     """The numbers at these places of the two vectors laid end to end."""
     mask = list(places)
     return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(_INDEX, len(mask)), mask))
@@ -272,7 +285,7 @@ def _horizontal_sum(builder: ir.IRBuilder, row: ir.Value) -> ir.Value:
         half, odd = divmod(row.type.count, 2)
         if odd:
             return _ordered_sum(builder, row)
-        low, high = (_shuffle(builder, row, row, range(first, first + half)) for first in (0, half))
+        low, high = (shuffled(builder, row, row, range(first, first + half)) for first in (0, half))
         row = builder.fadd(low, high)
     return builder.extract_element(row, ir.Constant(_INDEX, 0))
 

@@ -64,6 +64,69 @@ def test_a_distance_that_is_not_a_number_is_passed_on():
     assert not values[::2].isnan().any()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cosine", [True, False])
+def test_slopes_just_inside_the_cutoff_are_small_numbers(cosine, dtype):
+    # where the cutoff function rounds to zero, its logarithmic slope is infinite
+    cutoff = torch.tensor(5.0, dtype=dtype)
+    last = torch.nextafter(cutoff, torch.zeros_like(cutoff))
+    distances = torch.stack([last, cutoff - 1e-9, cutoff - 1e-4, cutoff]).requires_grad_()
+    places, sigmas = shape_of_gaussians(20, 3.0, dtype)
+    inputs = (distances, places, sigmas)
+    values = gaussians(*inputs, 5.0, cosine)[0]
+    first = torch.autograd.grad(values.sum(), inputs, create_graph=True)
+    second = torch.autograd.grad(first[0].sum(), inputs)
+    assert all(slope.isfinite().all() for slope in (*first, *second))
+    assert first[0].abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("n_radial", [1, 2, 3, 5, 8, 11, 12, 20, 33, 70])
+def test_any_number_of_gaussians(n_radial):
+    distances = torch.linspace(0.7, 5.2, 37, dtype=torch.float64).requires_grad_()
+    inputs, slope = (distances, *shape_of_gaussians(n_radial, 20.0)), random(37, n_radial).requires_grad_()
+    found = []
+    for function in (lambda *x: gaussians(*x, 5.0, True)[0], lambda *x: plain_gaussians(*x, 5.0, True)):
+        values = function(*inputs)
+        first = torch.autograd.grad(values, inputs, slope, create_graph=True)
+        second = torch.autograd.grad(first[0].square().sum(), (slope, *inputs))
+        found.append([t.detach() for t in (values, *first, *second)])
+    for fused, plain in zip(*found, strict=True):
+        assert (fused - plain).abs().max() <= 2e-12 * plain.abs().max()
+
+
+def test_float32_gaussians_are_exact_to_rounding():
+    distances = torch.linspace(0.7, 4.9, 4001)
+    places, sigmas = shape_of_gaussians(20, 30.0, torch.float32)
+    values = gaussians(distances, places, sigmas, 5.0, False)[0].double()
+    exact = plain_gaussians(*(x.double() for x in (distances, places, sigmas)), 5.0, False)
+    error = ((values - exact) / exact)[values > 0].abs().max()
+    assert error < 0.55 * torch.finfo(torch.float32).eps
+
+
+def test_slopes_of_functions_that_do_not_count_are_not_read():
+    distances = torch.linspace(1.0, 5.2, 9).requires_grad_()
+    places, sigmas = shape_of_gaussians(20, 30.0, torch.float32)
+    values, support = gaussians(distances, places, sigmas, 5.0, False)
+    k = torch.arange(20)
+    outside = (k < support[:, :1]) | (k >= support[:, 1:])
+    slope = torch.ones(9, 20).masked_fill(outside, torch.nan)
+    for found in torch.autograd.grad(values, (distances, places, sigmas), slope):
+        assert found.isfinite().all()
+
+
+def test_number_of_threads_changes_no_bit_of_gaussians(many_threads):
+    distances = (0.7 + 4.5 * torch.rand(5003, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    inputs = (distances, *shape_of_gaussians(13, 10.0, torch.float32))
+    found = []
+    for threads in (3, 1):
+        torch.set_num_threads(threads)
+        values = gaussians(*inputs, 5.0, True)[0]
+        first = torch.autograd.grad(values.square().sum(), inputs, create_graph=True)
+        found.append([values, *first, *torch.autograd.grad(first[0].square().sum(), inputs)])
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("cosine", [True, False])
 def test_derivatives_of_gaussians(cosine):
     distances = torch.linspace(1.0, 5.2, 9, dtype=torch.float64).requires_grad_()

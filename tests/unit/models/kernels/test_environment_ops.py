@@ -7,7 +7,7 @@ pytest.importorskip("numba", reason="the kernels need numba")
 
 from invarion.models import environment as module
 from invarion.models.environment import environment
-from invarion.models.kernels import environment_ops, threads
+from invarion.models.kernels import environment_ops
 
 N_ATOMS, N_EDGES = 40, 1500
 DISTANCES = 1 + 4 * torch.rand(N_EDGES, 1, generator=torch.Generator().manual_seed(1))
@@ -47,16 +47,6 @@ def value_slopes_curvatures(arguments, **options):
     slopes = torch.autograd.grad(result, factors, direction, create_graph=True)
     curvatures = torch.autograd.grad(sum(s.square().sum() for s in slopes), (*factors, direction))
     return [t.detach() for t in (result, *slopes, *curvatures)]
-
-
-@pytest.fixture
-def many_threads(monkeypatch):
-    """Three threads for any amount of work, and the caller's number restored."""
-    before = torch.get_num_threads()
-    monkeypatch.setattr(threads, "_WORTHWHILE", 0)
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("n_rows", [N_ATOMS, 30])
@@ -132,6 +122,15 @@ def test_strided_inputs_make_no_difference(n_rows):
     found = value_slopes_curvatures((*turned, *arguments[3:]), kernel="numba")
     assert not any(f.is_contiguous() for f in turned)
     assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+
+
+def test_slopes_of_a_sum_which_are_one_number_everywhere():
+    found = []
+    for kernel in ("torch", "numba"):
+        arguments = inputs(n_rows=30)
+        found.append(torch.autograd.grad(environment(*arguments, kernel=kernel).sum(), arguments[:3]))
+    for plain, fused in zip(*found, strict=True):
+        torch.testing.assert_close(fused, plain, rtol=1e-4, atol=1e-4)
 
 
 def test_compiled_by_torch_the_operators_stay_whole():
