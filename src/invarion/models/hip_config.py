@@ -317,9 +317,9 @@ def hip_hop_nn(
             at the start, as a part of 1/soft_min; by default 0.1, or the published 1 / (2 n_sensitivities) where that
             is wider), `cutoff_function` ("smooth" is C2, "cosine_squared" the published one), `normalization`
             ("smooth", "group" is the published one, "none"), `resnet` (True, False or inner widths), `activation`
-            ("silu", or "softplus", the published one), `zbl` (a nuclear repulsion at short range. True: it begins inside
-            the smallest distance of every pair of elements in the training structures; or (inner, outer) in Angstrom,
-            or {"C-H": (inner, outer), ...}).
+            ("silu", or "softplus", the published one), `zbl` (a nuclear repulsion at short range. True: it begins
+            inside the smallest distance of every pair of elements in the training structures; or (inner, outer) in
+            Angstrom, or {"C-H": (inner, outer), ...}).
 
     Returns:
         A frozen config, equal to the `model` section of a YAML file.
