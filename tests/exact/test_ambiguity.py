@@ -173,6 +173,24 @@ def test_separating_bases_are_reproducible():
     assert first == second
 
 
+def test_a_search_that_was_stopped_goes_on(separating, tmp_path):
+    journal, lines, options = tmp_path / "search.jsonl", [], {"n_targets": 6, "n_starts": 60, "seed": 1}
+
+    def stop_in_the_second_round(line):
+        lines.append(line)
+        if sum(text.startswith("environment 1 of 6") for text in lines) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        separating_basis(3, **options, resume=journal, progress=stop_in_the_second_round)
+    assert separating_basis(3, **options, resume=journal, progress=lines.append) == separating
+    rounds = [line for line in lines if " invariants: " in line]
+    assert len(rounds) == 2, rounds  # the first was not done again
+    assert rounds[-1] == "14 invariants: 0 partners of 6 environments"
+    with pytest.raises(BasisError, match="another search"):
+        separating_basis(3, **{**options, "seed": 2}, resume=journal)
+
+
 def test_separating_refuses_what_cannot_be_reached():
     with pytest.raises(BasisError, match="set max_degree to 4"):
         separating_basis(max_rank=3, max_degree=3)

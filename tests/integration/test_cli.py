@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +128,29 @@ def test_degree_too_low_is_no_error_and_names_the_one_that_suffices():
     result = call("basis", "--max-rank", 3, "--max-degree", 3)
     assert result.exit_code == 0
     assert "--max-degree 4 suffices" in result.stdout
+
+
+def test_a_long_search_says_how_far_it_is(monkeypatch):
+    monkeypatch.setattr("invarion.cli.bases._PATIENCE", 0.0)
+    result = call("basis", "--max-rank", 3, "--max-degree", 4, "--json")
+    assert "degree 3: 8 of 13 independent" in result.stderr
+    assert json.loads(result.stdout)["rank"] == 13
+
+
+def test_a_search_is_stopped_by_ctrl_c_and_goes_on(tmp_path):
+    journal = tmp_path / "search.jsonl"
+    command = [sys.executable, "-m", "invarion.cli", "basis", "--ranks", "6", "--json", "--resume", str(journal)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as search:
+        while search.poll() is None and '"degree 5"' not in (journal.read_text() if journal.exists() else ""):
+            time.sleep(0.01)
+        search.send_signal(signal.SIGINT)
+        out, err = search.communicate()
+    assert (search.returncode, out) == (130, "")
+    assert err == f"Interrupted. The finished stages are in {journal}; the same command goes on from them.\n"
+    went_on = parsed("basis", "--ranks", 6, "--resume", journal)
+    assert went_on == parsed("basis", "--ranks", 6)
+    assert "another search" in refused("basis", "--ranks", 3, "--resume", journal)
+    assert "nothing to resume" in refused("basis", "--kind", "published", "--max-rank", 3, "--resume", journal)
 
 
 def test_published_basis_strata_and_file(tmp_path):

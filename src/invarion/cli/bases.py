@@ -1,5 +1,7 @@
-"""`invarion basis` and `invarion describe`: invariants without a potential."""
+"""`invarion basis`: sets of invariants without a potential."""
 
+import time
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from invarion.invariants import InvariantBasis
 
 
+_PATIENCE = 2.0  # seconds after which a search begins to say how far it is
 _FEW = 5  # tensors whose strata are gone through to say where a member is needed
 
 
@@ -52,9 +55,16 @@ def basis(
     atlas: Annotated[
         Path | None, typer.Option(help="Write a web page of all shipped bases into this folder; needs no other option.")
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="Keep finished stages of the search in this file; asked for the same again, it goes on."),
+    ] = None,
     json: Json = False,
 ) -> Any:
-    """Build a basis of rotation invariants; print its members, their cost and the certificate."""
+    """Build a basis of rotation invariants; print its members, their cost and the certificate.
+
+    A long search says how far it is. Ctrl-C stops it; with --resume FILE it goes on where it was.
+    """
     if atlas is not None:
         from invarion.invariants.atlas import write_atlas
 
@@ -62,7 +72,10 @@ def basis(
         say(f"written to {page}; open it in a browser")
         if max_rank is None and ranks is None:
             return {"atlas": str(page)}
-    found = _build(max_rank, max_degree, channels, kind.value, parity.value, ranks)
+    try:
+        found = _build(max_rank, max_degree, channels, kind.value, parity.value, ranks, resume)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_how_to_go_on(resume)) from None
     found.certificate.check()
     if output is not None:
         from invarion.files import write_atomically
@@ -79,7 +92,13 @@ def basis(
 
 
 def _build(
-    max_rank: int | None, max_degree: int | None, channels: int, kind: str, parity: str, ranks: str | None
+    max_rank: int | None,
+    max_degree: int | None,
+    channels: int,
+    kind: str,
+    parity: str,
+    ranks: str | None,
+    resume: Path | None,
 ) -> "InvariantBasis":
     """The basis that the options ask for; options that a kind does not take are refused."""
     import invarion.invariants as rooms
@@ -90,10 +109,15 @@ def _build(
             "give either --max-rank (one tensor of each rank 0..L) or --ranks (any list), for example --max-rank 3"
         )
     if kind == "published":
-        if channels != 1 or parity != "even" or max_rank is None:
-            raise BasisError("the published table has one channel of ranks 0..L and even parity; use --kind optimal")
+        if channels != 1 or parity != "even" or max_rank is None or resume is not None:
+            raise BasisError(
+                "the published table has one channel of ranks 0..L and even parity, and nothing to resume; "
+                "use --kind optimal"
+            )
         return rooms.published_basis(max_rank, max_degree or 4)
-    options: dict[str, Any] = {"channels": channels} if channels != 1 else {}
+    options: dict[str, Any] = {"progress": _teller(), "resume": resume}
+    if channels != 1:
+        options["channels"] = channels
     if max_rank is not None:
         options["max_rank"] = max_rank
     if ranks is not None:
@@ -108,6 +132,24 @@ def _build(
         "separating": lambda: rooms.separating_basis,
     }
     return builders[kind]()(**options)
+
+
+def _teller() -> Callable[[str], None]:
+    """Says lines of progress on stderr, once a search takes more than a moment."""
+    start = time.monotonic()
+
+    def tell(line: str) -> None:
+        passed = time.monotonic() - start
+        if passed > _PATIENCE:
+            say(f"{passed:6.0f} s  {line}", style="dim")
+
+    return tell
+
+
+def _how_to_go_on(resume: Path | None) -> str:
+    if resume is None:
+        return "Nothing is kept; --resume FILE keeps the finished stages of a search."
+    return f"The finished stages are in {resume}; the same command goes on from them."
 
 
 def _parse_ranks(text: str) -> tuple[int, ...]:

@@ -1,19 +1,22 @@
 """All connected contraction graphs of a list of tensors, each isomorphism class once."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations_with_replacement, pairwise
 
 from invarion.exceptions import BasisError
 from invarion.invariants.canonical import Matrix, canonical_order, permute
 from invarion.invariants.contractions import Contraction, from_matrix
-from invarion.invariants.counting import estimated_candidates
+from invarion.invariants.counting import estimated_candidates, labelled_multigraphs
 
 MOST_CANDIDATES = 500_000
+_TELL_EVERY = 500  # partial graphs between two lines of progress: a few seconds
+
+Tell = Callable[[str], None]
 
 
 def enumerate_contractions(
-    ranks: Sequence[int], degree: int, parity: str = "even", all_tensors: bool = False
+    ranks: Sequence[int], degree: int, parity: str = "even", all_tensors: bool = False, tell: Tell | None = None
 ) -> Iterator[Contraction]:
     """Connected contractions of one degree, each isomorphism class once, in a fixed order.
 
@@ -22,6 +25,7 @@ def enumerate_contractions(
         degree: number of tensors multiplied, >= 1.
         parity: 'even', or 'odd' for contractions with one Levi-Civita tensor.
         all_tensors: only contractions in which every tensor that is not a scalar occurs.
+        tell: called with a line of text now and then where tensors have very many graphs.
 
     Example:
         >>> [c.name((0, 1, 2)) for c in enumerate_contractions((0, 1, 2), 3)]
@@ -30,17 +34,19 @@ def enumerate_contractions(
     wanted = {slot for slot, rank in enumerate(ranks) if rank} if all_tensors else set()
     for slots in combinations_with_replacement(range(len(ranks)), degree):
         if wanted <= set(slots) and _can_close([ranks[s] for s in slots], parity == "odd"):
-            yield from _of_tensors(slots, ranks, parity == "odd")
+            yield from _of_tensors(slots, ranks, parity == "odd", tell)
 
 
-def candidates(ranks: Sequence[int], degree: int, parity: str = "even", all_tensors: bool = False) -> list[Contraction]:
+def candidates(
+    ranks: Sequence[int], degree: int, parity: str = "even", all_tensors: bool = False, tell: Tell | None = None
+) -> list[Contraction]:
     """Contractions of one degree as `enumerate_contractions` gives them, after a look at how many there will be.
 
     Raises:
         BasisError: more than half a million by estimate.
     """
     check_number(ranks, (degree,), parity)
-    return list(enumerate_contractions(ranks, degree, parity, all_tensors))
+    return list(enumerate_contractions(ranks, degree, parity, all_tensors, tell))
 
 
 def check_number(ranks: Sequence[int], degrees: Iterable[int], parity: str = "even") -> None:
@@ -64,12 +70,17 @@ def _can_close(degrees: Sequence[int], epsilon: bool) -> bool:
     return total % 2 == 0 and min(degrees) > 0 and 2 * max(degrees) <= total
 
 
-def _of_tensors(slots: tuple[int, ...], ranks: Sequence[int], epsilon: bool) -> list[Contraction]:
+def _of_tensors(
+    slots: tuple[int, ...], ranks: Sequence[int], epsilon: bool, tell: Tell | None = None
+) -> list[Contraction]:
     """Contractions of one multiset of tensors; the graphs depend only on the pattern of ranks and repetitions."""
     if len(slots) == 1:
         return [Contraction(slots)]
     pattern = tuple((ranks[s], slots.index(s)) for s in slots)
-    graphs = connected_graphs(pattern, epsilon)
+    if tell and labelled_multigraphs(tuple(ranks[s] for s in slots)) > _TELL_EVERY:
+        graphs = _grown(pattern, epsilon, tell)
+    else:
+        graphs = connected_graphs(pattern, epsilon)
     return sorted(from_matrix(slots, matrix, epsilon) for matrix in graphs)
 
 
@@ -84,13 +95,22 @@ def connected_graphs(vertices: tuple[tuple[int, int], ...], epsilon: bool) -> tu
     Returns:
         Matrices of edge multiplicities.
     """
+    return _grown(vertices, epsilon)
+
+
+def _grown(vertices: tuple[tuple[int, int], ...], epsilon: bool, tell: Tell = lambda line: None) -> tuple[Matrix, ...]:
+    """`connected_graphs`, vertex by vertex; says how far it is, but remembers nothing."""
     extra = ((3, len(vertices)),) if epsilon else ()
     vertices = (*vertices, *extra)
     size = len(vertices)
-    start = (tuple(d for d, _ in vertices), tuple((0,) * size for _ in range(size)))
-    level, closed = {start}, set()
-    while level:
-        grown = {_canonical(state, vertices) for parent in level for state in _saturate(parent, vertices, epsilon)}
+    level: set[State] = {(tuple(d for d, _ in vertices), tuple((0,) * size for _ in range(size)))}
+    closed: set[Matrix] = set()
+    for joined in range(1, size + 1):
+        grown: set[State] = set()
+        for number, parent in enumerate(level):
+            if number and not number % _TELL_EVERY:
+                tell(f"joining tensor {joined} of {size}: {number:,} of {len(level):,} unfinished graphs")
+            grown |= {_canonical(state, vertices) for state in _saturate(parent, vertices, epsilon)}
         closed |= {matrix for left, matrix in grown if not any(left)}
         level = {state for state in grown if any(state[0])}
     return tuple(sorted(closed))

@@ -82,6 +82,12 @@ class Greedy:
             new += self._offer_chunk(contractions[start : start + _CHUNK], room)
         return new
 
+    def restore(self, kept: Sequence[Contraction], n_offered: int, n_unproved: int) -> None:
+        """Go on from what an earlier search kept of so many candidates, so many of them rejected without proof."""
+        n_offered, n_unproved = self.n_offered + n_offered, self.n_unproved + n_unproved
+        self.offer(kept)
+        self.n_offered, self.n_unproved = n_offered, n_unproved
+
     def _offer_chunk(self, contractions: Sequence[Contraction], limit: int | None) -> list[Contraction]:
         chosen = self._agree(contractions, limit)
         new = [contractions[i] for i in chosen]

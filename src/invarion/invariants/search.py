@@ -41,7 +41,7 @@ class Offers:
         expected = estimated_candidates(greedy.ranks, degree, enough=MOST_CANDIDATES)
         if expected > _LOOKAHEAD:
             self.tell(f"degree {degree}: listing about {expected:,.0f} candidates")
-        return by_cost(candidates(greedy.ranks, degree, all_tensors=self.all_tensors), self.price)
+        return by_cost(candidates(greedy.ranks, degree, all_tensors=self.all_tensors, tell=self.tell), self.price)
 
     def fill(self, greedy: Greedy, max_degree: int | None, least: Mapping[int, int] | None = None) -> int:
         """Make a selection as complete as can be.
@@ -90,9 +90,11 @@ class Offers:
         """Do one stage, or take what the journal says it kept."""
         known = self.journal.read(stage)
         if known is None:
-            self.journal.write(stage, work())
+            offered, unproved = greedy.n_offered, greedy.n_unproved
+            kept = work()
+            self.journal.write(stage, kept, greedy.n_offered - offered, greedy.n_unproved - unproved)
         else:
-            greedy.offer(known)
+            greedy.restore(*known)
         self.tell(f"{stage}: {len(greedy.kept)} of {greedy.target} independent")
 
     def _from_pool(self, greedy: Greedy, top: int, least: Mapping[int, int]) -> list[Contraction]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from os import PathLike
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from invarion.invariants.contractions import Contraction
 from invarion.invariants.costs import by_cost, cost_function
 from invarion.invariants.enumeration import candidates
 from invarion.invariants.evaluation import plan_of
+from invarion.invariants.journal import Journal
 from invarion.invariants.optimal import assemble, optimal_basis
 from invarion.invariants.request import check_searches, tensor_ranks
 from invarion.invariants.tables import stored_basis
@@ -35,6 +37,7 @@ def separating_basis(
     n_starts: int = 100,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
+    resume: str | PathLike | None = None,
 ) -> InvariantBasis:
     """The optimal basis and the most telling further invariants, until no two environments are found that share all.
 
@@ -53,7 +56,8 @@ def separating_basis(
         n_targets: random environments per round.
         n_starts: searches for partners of each.
         seed: of environments and searches.
-        progress: called with a line of text after every round.
+        progress: called with a line of text after every environment and round.
+        resume: file of finished rounds; a search that was stopped goes on from it when asked for the same again.
 
     Returns:
         The optimal basis' members and the added ones; not independent.
@@ -71,7 +75,7 @@ def separating_basis(
         stored = stored_basis("separating", tensor_ranks(max_rank, 1, None))
         if stored is not None:
             return stored
-    return find_separating(max_rank, max_degree, channels, ranks, parity, n_targets, n_starts, seed, progress)
+    return find_separating(max_rank, max_degree, channels, ranks, parity, n_targets, n_starts, seed, progress, resume)
 
 
 def find_separating(
@@ -84,24 +88,34 @@ def find_separating(
     n_starts: int,
     seed: int,
     progress: Callable[[str], None] | None = None,
+    resume: str | PathLike | None = None,
 ) -> InvariantBasis:
     """`separating_basis` by search, whatever is stored."""
-    base = optimal_basis(max_rank, max_degree, channels=channels, ranks=ranks, parity=parity, seed=seed)
+    tell = progress or (lambda line: None)
+    base = optimal_basis(
+        max_rank, max_degree, channels=channels, ranks=ranks, parity=parity, seed=seed, progress=progress
+    )
     _refuse_incomplete(base)
-    pool = _Pool(base, max_degree)
-    search, rng = PartnerSearch.of(base), np.random.default_rng(seed)
-    members, pairs = base.invariants, []
+    asked = f"{base.ranks} degree {max_degree} parity {parity} targets {n_targets} starts {n_starts} seed {seed}"
+    journal, rng = Journal(resume, f"separating {asked}"), np.random.default_rng(seed)
+    pool, search, members = _Pool(base, max_degree), PartnerSearch.of(base), base.invariants
+    number = 0
     while True:
-        found, hits = _look(search, n_targets, n_starts, rng)
-        if progress:
-            progress(f"{len(members)} invariants: {len(found)} partners of {n_targets} environments")
-        if not found:
-            break
-        pairs += found
-        members = pool.tell_apart(members, pairs)
+        number += 1
+        drawn = _draw(rng, n_targets, n_starts, base.dimension)  # also for rounds that are known: later ones follow
+        known = journal.read(f"round {number}")
+        if known is None:
+            found, hits = _look(search, drawn, tell)
+            tell(f"{len(members)} invariants: {len(found)} partners of {n_targets} environments")
+            if not found:
+                return _assembled(base, members, pool, (n_targets, n_starts, miss_bound(hits)))
+            added = pool.telling(members, found)
+            journal.write(f"round {number}", added)
+        else:
+            added = known.kept
+        members = (*members, *added)
         every = plan_of(members, base.ranks)
         search = replace(search, every=every, sizes=typical_sizes(every))
-    return _assembled(base, members, pool, (n_targets, n_starts, miss_bound(hits)))
 
 
 class _Pool:
@@ -117,18 +131,19 @@ class _Pool:
     def _to_degree(self, degree: int) -> list[Contraction]:
         return by_cost((c for d in range(1, degree + 1) for c in candidates(self.ranks, d)), self.price)
 
-    def tell_apart(self, members: tuple[Contraction, ...], pairs: Sequence[Pair]) -> tuple[Contraction, ...]:
-        """Members with candidates added until all pairs differ; the one that tells most pairs apart comes first."""
+    def telling(self, members: tuple[Contraction, ...], pairs: Sequence[Pair]) -> tuple[Contraction, ...]:
+        """Candidates to add so that all pairs differ; the one that tells most of them apart comes first."""
+        added: tuple[Contraction, ...] = ()
         left = [pair for pair in pairs if not _told(self.ranks, members, [pair]).any()]
         while left:
             told = _told(self.ranks, tuple(self.offered), left)
             best = int(told.sum(axis=0).argmax())  # the first of the largest: the cheapest
             if told[:, best].any():
-                members = (*members, self.offered[best])
+                added = (*added, self.offered[best])
                 left = [pair for pair, known in zip(left, told[:, best], strict=True) if not known]
             else:
                 self._widen(len(left))
-        return members
+        return added
 
     def _widen(self, n_left: int) -> None:
         if self.degree >= self.top:
@@ -140,13 +155,23 @@ class _Pool:
         self.offered = self._to_degree(self.degree)
 
 
-def _look(search: PartnerSearch, n_targets: int, n_starts: int, rng: np.random.Generator) -> tuple[list[Pair], list]:
-    """Pairs of environments that share all values, and how often each orbit was found, for fresh targets."""
-    pairs, hits = [], []
-    for target in rng.standard_normal((n_targets, search.every.n_inputs)):
-        orbits, counts = search.orbits(target, rng.standard_normal((n_starts, len(target))))
+def _draw(rng: np.random.Generator, n_targets: int, n_starts: int, size: int) -> list[tuple[Floats, Floats]]:
+    """Random environments (size,), each with the points (n_starts, size) where its searches begin."""
+    targets = rng.standard_normal((n_targets, size))
+    return [(target, rng.standard_normal((n_starts, size))) for target in targets]
+
+
+def _look(
+    search: PartnerSearch, drawn: Sequence[tuple[Floats, Floats]], tell: Callable[[str], None]
+) -> tuple[list[Pair], list[tuple[int, ...]]]:
+    """Pairs of environments that share all values, and how often each orbit was found."""
+    pairs: list[Pair] = []
+    hits = []
+    for number, (target, starts) in enumerate(drawn, start=1):
+        orbits, counts = search.orbits(target, starts)
         pairs += [(target, partner) for partner in orbits[1:]]
         hits.append(counts)
+        tell(f"environment {number} of {len(drawn)}: {len(orbits) - 1} partners")
     return pairs, hits
 
 

@@ -129,9 +129,16 @@ def test_a_search_tells_and_resumes(tmp_path):
     assert lines == [f"degree {d}: {n} of 13 independent" for d, n in ((1, 1), (2, 4), (3, 8))]
     with journal.open("a") as file:
         file.write('{"stage": "degree 4", "kept": [[[0')  # killed in the middle of a line
-    assert optimal_basis(max_rank=3, resume=journal).invariants == optimal_basis(max_rank=3).invariants
+    assert optimal_basis(max_rank=3, resume=journal) == optimal_basis(max_rank=3)
     stages = [json.loads(line).get("stage") for line in journal.read_text().splitlines()]
     assert stages == [None, "degree 1", "degree 2", "degree 3", "degree 4"]
+
+
+def test_long_lists_of_graphs_tell_how_far_they_are(monkeypatch):
+    monkeypatch.setattr("invarion.invariants.enumeration._TELL_EVERY", 200)
+    lines: list[str] = []
+    assert list(enumerate_contractions([6], 6, tell=lines.append)) == list(enumerate_contractions([6], 6))
+    assert lines == ["joining tensor 4 of 6: 200 of 310 unfinished graphs"]
 
 
 def test_finished_stages_are_not_done_again(tmp_path, monkeypatch):
