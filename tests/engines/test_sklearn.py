@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 import invarion as inv
 from invarion.engines.sklearn import InvariantDescriptor
-from invarion.exceptions import ConfigError, DataError
+from invarion.exceptions import BasisError, ConfigError, DataError
 from invarion.geometry.rotations import random_rotation
 
 MOLECULES = [molecule("CH3CH2OH"), molecule("H2O"), molecule("CH4")]
@@ -178,7 +178,18 @@ def test_default_tells_b8_pairs_apart_and_the_cheapest_basis_does_not(shared):
         ({"per": "molecule"}, "per is 'molecule'"),
         ({"basis": "best"}, "basis is 'best'"),
         ({"cutoff": -1.0}, "shortest < cutoff"),
+        ({"cutoff": "5"}, "cutoff is '5'; it must be a finite number"),
+        ({"cutoff": None}, "cutoff is None"),
+        ({"cutoff": float("inf")}, "cutoff is inf"),
+        ({"shortest": float("nan")}, "shortest is nan"),
         ({"n_radial": 0}, "radial functions is 0"),
+        ({"n_radial": 1.5}, "radial functions is 1.5; it must be a whole number"),
+        ({"species": []}, r"species is \[\]; give a list"),
+        ({"species": "H"}, "species is 'H'; give a list"),
+        ({"species": [500]}, "species has 500"),
+        ({"species": [-1]}, "species has -1"),
+        ({"species": [0]}, "species has 0"),
+        ({"species": [1.5]}, "species has 1.5"),
         ({"species": ["Xx"]}, "Xx"),
         ({"basis": inv.optimal_basis(max_rank=1, channels=2)}, "2 channels"),
         ({"basis": inv.optimal_basis(ranks=[1, 2])}, r"ranks \(1, 2\)"),
@@ -189,7 +200,28 @@ def test_refuses_bad_parameters(options, message):
         InvariantDescriptor(**{**SMALL, **options}).fit(MOLECULES)
 
 
+def test_a_whole_number_as_float_is_refused_also_after_the_same_was_built():
+    InvariantDescriptor(**SMALL).fit(MOLECULES)
+    descriptor = InvariantDescriptor(**{**SMALL, "max_rank": float(SMALL["max_rank"])})
+    with pytest.raises(BasisError, match="max_rank is 2.0; it must be a whole number"):
+        descriptor.fit(MOLECULES)
+
+
+def test_atoms_without_neighbours_and_structures_without_atoms():
+    for descriptor in (InvariantDescriptor(**{**SMALL, "n_radial": 1}), InvariantDescriptor(**SMALL)):
+        descriptor.fit([Atoms("H")])
+        assert not descriptor.transform([Atoms("H")]).any()
+        assert not descriptor.gradients([Atoms("H")])[0].any()
+        width = descriptor.n_features_out_
+        assert descriptor.transform([Atoms()]).shape == (0, width)
+        assert descriptor.gradients([Atoms()])[0].shape == (0, width, 0, 3)
+    with pytest.raises(DataError, match="no atoms, so no species"):
+        InvariantDescriptor(**SMALL).fit([Atoms()])
+
+
 def test_refuses_bad_structures():
+    with pytest.raises(DataError, match="the structures are a NoneType"):
+        InvariantDescriptor(**SMALL).fit(None)
     descriptor = InvariantDescriptor(**SMALL).fit(MOLECULES)
     with pytest.raises(DataError, match=r"structure 1 has N"):
         descriptor.transform([MOLECULES[0], molecule("NH3")])

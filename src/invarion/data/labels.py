@@ -267,5 +267,6 @@ def _weight(atoms: Atoms, name: str, keys: Sequence[str], where: str) -> float:
     except (TypeError, ValueError):
         value = -1.0
     if not 0.0 <= value < float("inf"):
-        raise DataError(f"{where}: {name} is {raw!r}; a weight is a finite number >= 0")
+        shown = raw.item() if isinstance(raw, np.generic) else raw
+        raise DataError(f"{where}: {name} is {shown!r}; a weight is a finite number >= 0")
     return value

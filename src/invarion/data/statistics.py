@@ -74,6 +74,8 @@ def reference_energies(atoms: Sequence[Atoms], method: Method = "least_squares")
         >>> [round(e, 6) for e in reference_energies(water).energies]
         [-15.0, -440.0]
     """
+    if isinstance(atoms, Atoms) or not all(isinstance(structure, Atoms) for structure in atoms):
+        raise DataError("the structures must be a list of ase.Atoms; put a single one into a list")
     if not atoms:
         raise DataError("there are no structures to take reference energies from")
     species = tuple(sorted({int(z) for structure in atoms for z in structure.numbers}))

@@ -1,6 +1,7 @@
 """The atomic basis of descriptors: radial functions x direction tensors, summed over neighbours of each species."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -37,8 +38,8 @@ class RadialChannels:
             raise ConfigError(
                 f"cutoff is {self.cutoff} A and shortest {self.shortest} A; 0 < shortest < cutoff is needed"
             )
-        if self.number < 1:
-            raise ConfigError(f"the number of radial functions is {self.number}; it must be 1 or larger")
+        if not isinstance(self.number, Integral) or self.number < 1:
+            raise ConfigError(f"the number of radial functions is {self.number!r}; it must be a whole number >= 1")
 
     def __call__(self, distances: Tensor) -> Tensor:
         """(E, K) values at distances (E,)."""

@@ -1,6 +1,8 @@
 """scikit-learn: invariants of atomic environments as a transformer of lists of ASE structures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -95,7 +97,7 @@ class InvariantDescriptor(TransformerMixin, BaseEstimator):
         if self.per not in ("atom", "structure"):
             raise ConfigError(f'per is {self.per!r}; allowed are "atom" and "structure"')
         structures = _structures(X)
-        self._radial = RadialChannels(float(self.cutoff), self.n_radial, float(self.shortest))
+        self._radial = RadialChannels(_length("cutoff", self.cutoff), self.n_radial, _length("shortest", self.shortest))
         self.species_ = _species(self.species, structures)
         self.basis_ = self._choose_basis(len(self.species_) * self.n_radial)
         self._names = self._feature_names()
@@ -166,6 +168,11 @@ class InvariantDescriptor(TransformerMixin, BaseEstimator):
         """Whether a basis of one channel is taken of each channel by itself."""
         return self.basis_.channels == 1
 
+    @property
+    def _width(self) -> int:
+        """Features of an atom."""
+        return len(self.basis_) * (len(self.species_) * self.n_radial if self._each_channel else 1)
+
     def _feature_names(self) -> list[str]:
         symbols = [chemical_symbols[z] for z in self.species_]
         channels = [f"{symbol}{n}" for symbol in symbols for n in range(self.n_radial)]
@@ -185,7 +192,8 @@ class InvariantDescriptor(TransformerMixin, BaseEstimator):
         kinds = self._kinds(structures, first)
         tensors = self._tensors(graph(structures, self.cutoff), kinds)
         plan = plan_of(self.basis_.invariants, self.basis_.ranks)
-        rows = evaluate(plan, tensors.reshape(len(tensors), plan.n_inputs)).reshape(len(kinds), -1)
+        flat = evaluate(plan, tensors.reshape(len(tensors), plan.n_inputs))
+        rows = flat.reshape(len(kinds), self._width)
         if self.per == "atom":
             return rows
         structure = np.repeat(np.arange(len(structures)), [len(atoms) for atoms in structures])
@@ -217,16 +225,16 @@ class InvariantDescriptor(TransformerMixin, BaseEstimator):
         plan = plan_of(self.basis_.invariants, self.basis_.ranks)
         tensors = self._tensors(batch, kinds)
         found = jacobian(plan, tensors.reshape(len(tensors), plan.n_inputs))
-        channels, n = len(self.species_) * self.n_radial, len(kinds)
+        n, size = len(kinds), (self.basis_.max_rank + 1) ** 2
         kind = kinds[batch.neighbors.numpy()]
         centers = batch.centers.numpy()
         moved = _moved_basis(batch.vectors, self._radial, self.basis_.max_rank)
         if self._each_channel:
-            own = found.reshape(n, len(self.species_), self.n_radial, plan.n_outputs, -1)[centers, kind]
+            own = found.reshape(n, len(self.species_), self.n_radial, plan.n_outputs, size)[centers, kind]
             slopes = np.zeros((len(centers), len(self.species_), self.n_radial, plan.n_outputs, 3))
             slopes[np.arange(len(centers)), kind] = np.einsum("ekbm,ekmx->ekbx", own, moved)
-            return slopes.reshape(len(centers), -1, 3)
-        parts = found.reshape(n, plan.n_outputs, len(self.species_), channels // len(self.species_), -1)
+            return slopes.reshape(len(centers), self._width, 3)
+        parts = found.reshape(n, plan.n_outputs, len(self.species_), self.n_radial, size)
         return np.einsum("ebkm,ekmx->ebx", parts[centers, :, kind], moved, optimize=True)
 
     def _kinds(self, structures: "Sequence[Atoms]", first: int) -> NDArray[np.int64]:
@@ -251,15 +259,35 @@ def _name(contraction: Contraction, channels: Sequence[str], basis: InvariantBas
 
 def _species(given: Sequence[int | str] | None, structures: "Sequence[Atoms]") -> tuple[int, ...]:
     if given is None:
-        return tuple(sorted({int(z) for atoms in structures for z in atoms.numbers}))
-    unknown = [s for s in given if isinstance(s, str) and s not in atomic_numbers]
-    if unknown:
-        raise ConfigError(f"species has {unknown[0]!r}, which is no chemical symbol")
-    return tuple(sorted({atomic_numbers[s] if isinstance(s, str) else int(s) for s in given}))
+        found = tuple(sorted({int(z) for atoms in structures for z in atoms.numbers}))
+        if not found:
+            raise DataError("the structures have no atoms, so no species are known; name them in species")
+        return found
+    if isinstance(given, str) or not len(given):
+        raise ConfigError(
+            f'species is {given!r}; give a list of chemical symbols or atomic numbers, such as ["H", "O"]'
+        )
+    return tuple(sorted({_atomic_number(s) for s in given}))
+
+
+def _atomic_number(given: object) -> int:
+    number = atomic_numbers.get(given) if isinstance(given, str) else given
+    if not isinstance(number, Integral) or not 1 <= number < len(chemical_symbols):
+        raise ConfigError(f"species has {given!r}, which is no chemical symbol or atomic number")
+    return int(number)
+
+
+def _length(what: str, value: object) -> float:
+    """A length in Angstrom."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not isfinite(value):
+        raise ConfigError(f"{what} is {value!r}; it must be a finite number of Angstrom")
+    return float(value)
 
 
 def _structures(X: "Sequence[Atoms]") -> "list[Atoms]":
     """The list of structures, checked."""
+    if not isinstance(X, Iterable):
+        raise DataError(f"the structures are a {type(X).__name__}; a list of ase.Atoms is needed")
     structures: list[Any] = [X] if hasattr(X, "get_positions") else list(X)
     for where, atoms in enumerate(structures):
         if not hasattr(atoms, "get_positions"):

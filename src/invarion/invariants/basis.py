@@ -125,7 +125,7 @@ class InvariantBasis:
             tensors: (..., M) packed components as numpy array or torch tensor; with several channels (..., N, M).
 
         Returns:
-            (..., B) of the same kind and dtype.
+            (..., B) of the same kind and dtype; of numpy's whole numbers and of lists, float64.
 
         Raises:
             BasisError: the last axes do not fit the basis.
@@ -143,6 +143,8 @@ class InvariantBasis:
     def flatten(self, tensors: Any) -> Any:
         """(..., M) of one channel as it is, (..., N, M) of several as (..., N M)."""
         wanted = (self.dimension,) if self.channels == 1 else (self.channels, self.dimension // self.channels)
+        if not hasattr(tensors, "shape") or getattr(tensors.dtype, "kind", "f") in "biu":
+            tensors = _floats(tensors)
         shape = tuple(tensors.shape)
         if shape[len(shape) - len(wanted) :] != wanted:
             raise BasisError(f"tensors have shape {shape}; this basis needs (..., {', '.join(map(str, wanted))})")
@@ -266,3 +268,13 @@ def _check(data: Mapping[str, Any], ranks: tuple[int, ...], invariants: tuple[Co
         raise BasisError(f"kind is {data['kind']!r} and parity {data['parity']!r}; known parities are even and both")
     if len(data["costs"]) != len(invariants):
         raise BasisError(f"{len(invariants)} invariants have {len(data['costs'])} costs")
+
+
+def _floats(values: Any) -> Any:
+    """Numbers as a float64 array."""
+    import numpy as np
+
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BasisError(f"tensors are {values!r:.60}, no array of numbers ({error})") from error

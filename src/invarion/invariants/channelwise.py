@@ -6,16 +6,16 @@ from functools import lru_cache
 from invarion.exceptions import BasisError
 from invarion.invariants.basis import InvariantBasis, Search
 from invarion.invariants.contractions import Contraction
-from invarion.invariants.enumeration import candidates, enumerate_contractions
+from invarion.invariants.enumeration import all_candidates, enumerate_contractions
 from invarion.invariants.greedy import Greedy
 from invarion.invariants.optimal import assemble, optimal_basis
-from invarion.invariants.request import check_degree, tensor_ranks
+from invarion.invariants.request import tensor_ranks
 
 _LARGEST = 1600  # components of all channels; the proof takes time with the third power
 _TIE_DEGREE = 3
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=16, typed=True)
 def channelwise_basis(max_rank: int, max_degree: int | None = None, channels: int = 1) -> InvariantBasis:
     """An independent, complete basis in which every channel keeps its own invariants of high degree.
 
@@ -82,7 +82,7 @@ def _mixes(contraction: Contraction, width: int) -> bool:
     return len({v >= width for v in contraction.vertices}) == 2
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=4, typed=True)
 def full_basis(max_rank: int, max_degree: int, channels: int = 1) -> InvariantBasis:
     """All connected contractions up to a degree: every invariant polynomial of that degree is a polynomial of these.
 
@@ -95,13 +95,12 @@ def full_basis(max_rank: int, max_degree: int, channels: int = 1) -> InvariantBa
         The basis; far more members than are independent.
 
     Raises:
-        BasisError: numbers out of range, or more than a million candidates.
+        BasisError: numbers out of range, or more than half a million candidates.
 
     Example:
         >>> len(full_basis(max_rank=3, max_degree=4))
         20
     """
     ranks = tensor_ranks(max_rank, channels, None)
-    check_degree(max_degree)
-    members = tuple(c for degree in range(1, max_degree + 1) for c in candidates(ranks, degree))
+    members = tuple(all_candidates(ranks, max_degree))
     return assemble(ranks, channels, "full", "even", max_degree, members, lambda c: c.degree, None)

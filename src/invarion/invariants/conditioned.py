@@ -10,12 +10,12 @@ from invarion.geometry.harmonics import component_slices
 from invarion.invariants.basis import InvariantBasis, Search
 from invarion.invariants.contractions import Contraction
 from invarion.invariants.costs import by_cost, cost_function
-from invarion.invariants.enumeration import candidates
+from invarion.invariants.enumeration import all_candidates
 from invarion.invariants.fields import Reals
 from invarion.invariants.gradients import jacobian, values
 from invarion.invariants.greedy import Greedy
 from invarion.invariants.optimal import assemble
-from invarion.invariants.request import check_degree, check_seed, tensor_ranks
+from invarion.invariants.request import check_seed, tensor_ranks
 
 _FLOOR = 1e-12  # squared, relative: below, a gradient counts as dependent at that environment
 _MOST_NUMBERS = 2e8
@@ -97,7 +97,6 @@ def conditioned_basis(
         Fedorov, Theory of Optimal Experiments (1972), for exchange.
     """
     slots = tensor_ranks(max_rank, channels, ranks)
-    check_degree(max_degree)
     check_seed(seed)
     if criterion not in _CRITERIA:
         raise BasisError(f"criterion is {criterion!r}; allowed are {', '.join(map(repr, _CRITERIA))}")
@@ -105,7 +104,7 @@ def conditioned_basis(
     flat = np.asarray(tensors, dtype=np.float64)
     sample = _sample(flat.reshape(len(flat), -1) if flat.ndim else flat, n_environments, seed, size)
     price = cost_function("degree", slots)[1]
-    pool = by_cost((c for degree in range(1, max_degree + 1) for c in candidates(slots, degree)), price)
+    pool = by_cost(all_candidates(slots, max_degree), price)
     if len(sample) * len(pool) * size > _MOST_NUMBERS:
         raise BasisError(
             f"{len(pool)} candidates at {len(sample)} environments of {size} components are too many to compare; "

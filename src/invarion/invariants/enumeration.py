@@ -8,6 +8,7 @@ from invarion.exceptions import BasisError
 from invarion.invariants.canonical import Matrix, canonical_order, permute
 from invarion.invariants.contractions import Contraction, from_matrix
 from invarion.invariants.counting import estimated_candidates, labelled_multigraphs
+from invarion.invariants.request import check_degree
 
 MOST_CANDIDATES = 500_000
 _TELL_EVERY = 500  # partial graphs between two lines of progress: a few seconds
@@ -47,6 +48,19 @@ def candidates(
     """
     check_number(ranks, (degree,), parity)
     return list(enumerate_contractions(ranks, degree, parity, all_tensors, tell))
+
+
+def all_candidates(ranks: Sequence[int], max_degree: int) -> list[Contraction]:
+    """Contractions of all degrees up to `max_degree`, low degrees first.
+
+    Raises:
+        BasisError: the degree is no whole number from 1 to 100, or there are more than half a million by estimate.
+    """
+    if max_degree is None:
+        raise BasisError("max_degree is None, but contractions go on for ever; give a degree, such as max_degree=3")
+    check_degree(max_degree)
+    check_number(ranks, range(1, max_degree + 1))
+    return [c for degree in range(1, max_degree + 1) for c in enumerate_contractions(ranks, degree)]
 
 
 def check_number(ranks: Sequence[int], degrees: Iterable[int], parity: str = "even") -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from invarion.exceptions import BasisError
 
 MOST_RANK = 12  # whole numbers in the tables of components stay below 2^63
+MOST_DEGREE = 100  # tensors of a product; no set that is known needs more than 15
 MOST_COMPONENTS = 2_000  # a proof takes time with the third power of their number: this many, most of an hour
 
 
@@ -56,6 +57,13 @@ def _rank(what: str, value: object) -> int:
     return rank
 
 
+def _degree(what: str, value: object) -> int:
+    degree = _whole(what, value, 1)
+    if degree > MOST_DEGREE:
+        raise BasisError(f"{what} is {degree}, but degrees up to {MOST_DEGREE} are allowed; lower it, or leave it out")
+    return degree
+
+
 def _check_size(components: int) -> None:
     if components > MOST_COMPONENTS:
         raise BasisError(
@@ -70,9 +78,9 @@ def check_seed(seed: object) -> None:
 
 
 def check_degree(max_degree: int | None) -> None:
-    """Raises BasisError unless the degree is a whole number >= 1 or None."""
+    """Raises BasisError unless the degree is a whole number from 1 to 100, or None."""
     if max_degree is not None:
-        _whole("max_degree", max_degree, 1)
+        _degree("max_degree", max_degree)
 
 
 def check_searches(n_targets: object, n_starts: object, seed: object) -> None:
@@ -86,7 +94,7 @@ def check_least(least: Mapping[int, int] | None, max_degree: int | None) -> dict
     """Least number of members per degree, without zeros; BasisError where a degree or number is out of range."""
     if not isinstance(least, Mapping | None):
         raise BasisError(f"min_per_degree is {least!r}; give a mapping from degree to number, such as {{4: 10}}")
-    found = {_whole("each degree of min_per_degree", d, 1): n for d, n in (least or {}).items()}
+    found = {_degree("each degree of min_per_degree", d): n for d, n in (least or {}).items()}
     for degree, number in found.items():
         _whole(f"min_per_degree[{degree}]", number, 0)
         if max_degree is not None and degree > max_degree:

@@ -66,6 +66,11 @@ class TestLeastSquares:
         with pytest.raises(DataError, match="no structures"):
             reference_energies([])
 
+    @pytest.mark.parametrize("wrong", [molecule("H2O"), [1], ["H2O"]])
+    def test_no_list_of_structures(self, wrong):
+        with pytest.raises(DataError, match="must be a list of ase.Atoms; put a single one into a list"):
+            reference_energies(wrong)
+
 
 class TestIsolatedAtoms:
     def atoms(self):

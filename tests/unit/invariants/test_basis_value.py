@@ -73,6 +73,16 @@ def test_channels_are_packed_one_after_the_other():
     assert "1#0.1#2:ab" in basis.names
 
 
+def test_whole_numbers_and_lists_are_evaluated_as_floats():
+    basis = optimal_basis(max_rank=2)
+    wanted = basis.evaluate(np.arange(9.0))
+    np.testing.assert_array_equal(basis.evaluate(np.arange(9)), wanted)
+    np.testing.assert_array_equal(basis.evaluate(list(range(9))), wanted)
+    for wrong in ("abc", None, [[1.0], [1.0, 2.0]]):
+        with pytest.raises(BasisError, match="tensors "):
+            basis.evaluate(wrong)
+
+
 @pytest.mark.parametrize("shape", [(15,), (4, 15), (2, 16, 1)])
 def test_tensors_that_do_not_fit(shape):
     with pytest.raises(BasisError, match=r"needs \(..., 16\)"):
