@@ -68,7 +68,7 @@ class TestLeastSquares:
 
     @pytest.mark.parametrize("wrong", [molecule("H2O"), [1], ["H2O"]])
     def test_no_list_of_structures(self, wrong):
-        with pytest.raises(DataError, match="must be a list of ase.Atoms; put a single one into a list"):
+        with pytest.raises(DataError, match=r"must be a list of ase\.Atoms; put a single one into a list"):
             reference_energies(wrong)
 
 
