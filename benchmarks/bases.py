@@ -110,21 +110,27 @@ def growth(repeats: int, smoke: bool) -> dict[str, list[dict[str, Any]]]:
 
 
 def draw(table: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Seconds and peak memory against rank, degree and channels."""
-    import matplotlib.pyplot as plt
+    """Seconds (above) and peak memory (below) against rank, degree and channels, on the same scales."""
+    from matplotlib.figure import Figure
 
-    figure, axes = plt.subplots(1, len(table), figsize=(12, 3.6), constrained_layout=True)
+    figure = Figure(figsize=(11, 5.5), layout="constrained")
+    panels = figure.subplots(2, len(table), sharex="col", sharey="row")
     keys = {"rank": "max_rank", "degree": "degree", "channels": "channels"}
-    for axis, (name, rows) in zip(axes, table.items(), strict=True):
+    titles = {
+        "rank": "optimal, degree ≤ 4",
+        "degree": "all contractions of a degree, ranks ≤ 3",
+        "channels": "optimal, ranks ≤ 4, degree ≤ 3",
+    }
+    for (upper, lower), (name, rows) in zip(panels.T, table.items(), strict=True):
         places = [row[keys[name]] for row in rows]
-        axis.semilogy(places, [row["seconds"] for row in rows], "o-", label="seconds")
-        axis.semilogy(places, [max(row["megabytes"], 0.1) for row in rows], "s--", label="MB above imports")
-        axis.set(xlabel=name, xticks=places)
-        axis.grid(alpha=0.3)
-    axes[0].set_title("optimal, degree <= 4")
-    axes[1].set_title("all contractions of a degree, ranks <= 3")
-    axes[2].set_title("optimal, ranks <= 4, degree <= 3")
-    axes[0].legend()
+        upper.semilogy(places, [row["seconds"] for row in rows], "o-")
+        lower.semilogy(places, [max(row["megabytes"], 0.1) for row in rows], "s-", color="C1")
+        upper.set_title(titles[name], fontsize=11)
+        lower.set(xlabel="largest rank" if name == "rank" else name, xticks=places)
+        for axes in (upper, lower):
+            axes.grid(alpha=0.3)
+    panels[0, 0].set_ylabel("seconds")
+    panels[1, 0].set_ylabel("MB above imports")
     figure.savefig(path, dpi=150)
 
 
