@@ -163,13 +163,22 @@ class DesignBlock:
         has_stress = bool(torch.isfinite(sample.labels.stress).any()) and self.options.stress_weight > 0
         design = self.builder(sample.graph, index, strain=has_stress)
         fixed = self.potential(sample.graph, forces=True, stress=has_stress)
-        rows = weighted_rows(design, fixed, sample, self.options)
+        rows = checked_rows(design, fixed, sample, self.options, place(self.atoms[number - self.first], number))
         # the right-hand side is what coefficients should give, not by how much they should change
         rows[:, -1] += rows[:, :-1] @ coefficients(ace_network(self.potential))
-        if not np.isfinite(rows).all():
-            frame = self.atoms[number - self.first]
-            raise DataError(f"{place(frame, number)}: numbers that are not finite; look at its positions and labels")
         return rows
+
+
+def checked_rows(design: Design, fixed: Prediction, sample: Sample, options: FitOptions, where: str) -> np.ndarray:
+    """`weighted_rows`, of numbers that are all finite; a prediction that is not would look like absent labels.
+
+    Raises:
+        DataError: some number is not finite; names the structure as `where`.
+    """
+    rows = weighted_rows(design, fixed, sample, options)
+    if not (np.isfinite(rows).all() and bool(fixed.energy.isfinite().all()) and bool(fixed.forces.isfinite().all())):
+        raise DataError(f"{where}: numbers that are not finite; look at its positions and labels")
+    return rows
 
 
 def weighted_rows(design: Design, fixed: Prediction, sample: Sample, options: FitOptions) -> np.ndarray:

@@ -11,14 +11,21 @@ import torch
 from torch import Tensor
 
 from invarion.data.dataset import Sample, samples
-from invarion.exceptions import ConfigError, DataError
+from invarion.exceptions import ConfigError
 from invarion.models.ace.design import Design
 from invarion.models.ace.perceptron import Mlp
 from invarion.models.ace.tables import Table, Tabulator
 from invarion.neighbors import place
 from invarion.potential import Potential, Prediction
 from invarion.training.blocks import Factor, factorise, merge
-from invarion.training.linear import FitOptions, ace_network, prior_sizes, set_coefficients, weighted_rows
+from invarion.training.linear import (
+    FitOptions,
+    ace_network,
+    checked_rows,
+    coefficients,
+    prior_sizes,
+    set_coefficients,
+)
 from invarion.training.muon import Muon
 from invarion.training.regression import Solution, solve_factor
 
@@ -69,7 +76,7 @@ def fit_network(potential: Potential, train: "list[Atoms]", options: FitOptions)
     """
     network = ace_network(potential)
     readouts = [readout for readout in network.readouts if isinstance(readout, Mlp)]
-    set_coefficients(network, np.zeros(sum(len(readout.weight) for readout in readouts)))
+    set_coefficients(network, np.zeros(len(coefficients(network))))
     for readout in readouts:
         readout.last.weight.data.zero_()
     tasks, factor = _tabulate(potential, train, options)
@@ -88,21 +95,19 @@ def _tabulate(potential: Potential, train: "list[Atoms]", options: FitOptions) -
     network, parts = ace_network(potential), samples(train, potential.cutoff)
     _check_size(parts, max(map(len, network.basis.functions)))
     tabulator = Tabulator(network.descriptor)
-    tasks, waiting, factor = [], [], None
+    width = 1 + len(coefficients(network))
+    tasks, waiting, factor = [], [], Factor(np.zeros((width, width)), 0)
     for number, sample in enumerate(parts):
         index = potential.species_index(sample.graph.species)
         tables = tabulator(sample.graph, index)
         has_stress = bool(torch.isfinite(sample.labels.stress).any()) and options.stress_weight > 0
         fixed = potential(sample.graph, forces=True, stress=has_stress)
-        rows = weighted_rows(_design(tables, sample.graph.n_atoms, has_stress), fixed, sample, options)
-        if not np.isfinite(rows).all():
-            raise DataError(f"{place(train[number], number)}: numbers that are not finite; look at its labels")
+        design = _design(tables, sample.graph.n_atoms, has_stress)
+        rows = checked_rows(design, fixed, sample, options, place(train[number], number))
         waiting.append(rows)
-        if sum(map(len, waiting)) >= max(options.block_rows, 2 * rows.shape[1]) or number == len(parts) - 1:
-            block = factorise(np.concatenate(waiting))
-            factor, waiting = block if factor is None else merge(factor, block), []
+        if sum(map(len, waiting)) >= max(options.block_rows, 2 * width) or number == len(parts) - 1:
+            factor, waiting = merge(factor, factorise(np.concatenate(waiting))), []
         tasks.append(_task(tables, sample, fixed, options))
-    assert factor is not None
     return tasks, factor
 
 

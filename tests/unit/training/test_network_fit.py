@@ -35,7 +35,7 @@ def taught():
         torch.manual_seed(1)
         for readout in teacher.network.readouts:
             for parameter in readout.layers.parameters():
-                parameter.normal_()
+                parameter.normal_(0.0, 0.2)
     prediction = teacher.predict(frames)
     atoms = np.cumsum([0, *map(len, frames)])
     for place, frame in enumerate(frames):
@@ -46,7 +46,9 @@ def taught():
 
 
 def student(readout="mlp"):
-    return inv.Potential.from_data(CONFIG.model_copy(update={"readout": readout}), crystals(8), references="zero")
+    return inv.Potential.from_data(
+        CONFIG.model_copy(update={"readout": readout}), crystals(8), references={"Al": -3.0, "Ni": -5.0}
+    )
 
 
 def error(potential, frames):
@@ -60,9 +62,17 @@ def test_the_network_learns_what_the_linear_part_leaves_over(taught, gone):
     for frame in frames:
         if gone:
             del frame.info[f"REF_{gone}"]
-    options = FitOptions(epochs=60, learning_rate=0.02, weight_decay=0.0, smoothness=0.0)
+    options = FitOptions(
+        energy_weight=1.0,
+        stress_weight=0.1,
+        smoothness=0.0,
+        epochs=60,
+        batch_size=1,
+        learning_rate=0.02,
+        weight_decay=0.0,
+    )
     errors = {kind: error(inv.fit(student(kind), frames, options), taught) for kind in ("linear", "mlp")}
-    assert errors["mlp"] < 0.5 * errors["linear"]
+    assert errors["mlp"] < 0.7 * errors["linear"]
 
 
 def test_a_fit_can_be_repeated(taught):

@@ -1,5 +1,7 @@
 """The network readout: a linear part plus a small perceptron of the functions, smooth ones first."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -43,9 +45,7 @@ class Mlp(Linear):
     @property
     def last(self) -> nn.Linear:
         """The layer whose weights carry the unit of energy."""
-        layer = self.layers[-1]
-        assert isinstance(layer, nn.Linear)
-        return layer
+        return cast(nn.Linear, self.layers[-1])
 
     def calibrate(self, invariants: Tensor) -> None:
         """Set mean of each function, and its spread over its weight."""
