@@ -13,7 +13,7 @@ that a stopped run goes on. Data: Zuo et al., J. Phys. Chem. A 124, 731 (2020), 
 import argparse
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from invarion.models.ace.reduction import cost
 from invarion.training.linear import FitOptions, solve
 from measure import circumstances, save
 
-CUTOFFS = {"Cu": 5.6, "Ni": 5.6, "Li": 6.4, "Mo": 5.8, "Si": 5.6, "Ge": 5.8}
+CUTOFFS = {"Cu": 4.2, "Ni": 4.2, "Li": 5.1, "Mo": 4.7, "Si": 4.7, "Ge": 5.0}
 SELECTIONS = ("cheapest", "balanced", "conditioned")
 NAMES = {
     "a": "full linear",
@@ -57,12 +57,12 @@ class Case(NamedTuple):
         return "-".join(str(part) for part in self if part != "")
 
 
-def all_cases(elements: Sequence[str], cases: Sequence[str], seeds: int) -> Iterator[Case]:
+def all_cases(settings: argparse.Namespace) -> Iterator[Case]:
     """Cases in the order in which they are run: the cheap ones of every element first."""
-    for case in sorted(cases, key="abgdefc".index):
-        for element in elements:
-            for selection in SELECTIONS if case in "bdg" else ("",):
-                for seed in range(seeds if case in "cdef" else 1):
+    for case in sorted(settings.cases, key="bdagefc".index):
+        for element in settings.elements:
+            for selection in settings.selections if case in "bdg" else ("",):
+                for seed in range(settings.seeds if case in "cdef" else 1):
                     yield Case(element, case, selection, seed)
 
 
@@ -103,8 +103,15 @@ def run_case(case: Case, settings: argparse.Namespace) -> dict[str, Any]:
     begin = time.perf_counter()
     config = make_config(case, settings)
     potential = inv.Potential.from_data(config, train, seed=case.seed, dtype=torch.float64)
-    options = FitOptions(energy_weight=settings.energy_weight, max_rounds=settings.max_rounds)
-    fit_case(potential, train, case, settings, options)
+    options = FitOptions(
+        energy_weight=settings.energy_weight,
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        seed=case.seed,
+    )
+    processor = time.process_time()
+    solve(potential, train, options)
+    processor = time.process_time() - processor
     seconds = time.perf_counter() - begin
     return {
         **case._asdict(),
@@ -112,27 +119,12 @@ def run_case(case: Case, settings: argparse.Namespace) -> dict[str, Any]:
         "degrees": potential.network.basis.degrees(),
         "parameters": sum(p.numel() for p in potential.network.parameters()),
         "fit_seconds": seconds,
+        "fit_processor_seconds": processor,
         "microseconds_per_atom": cost_per_atom(potential, case.element),
         "test": errors(potential, test),
         "train": errors(potential, train[::4] or train),
         "settings": {k: v for k, v in vars(settings).items() if isinstance(v, int | float | list)},
     }
-
-
-def fit_case(
-    potential: inv.Potential, train: list[Atoms], case: Case, settings: argparse.Namespace, options: FitOptions
-) -> None:
-    """One solver for all but the full set under a network, whose linearisation has too many columns: it is trained."""
-    if case.case != "c":
-        solve(potential, train, options)
-        return
-    linear = inv.Potential.from_data(potential.config.model_copy(update={"readout": "linear"}), train)
-    solve(linear, train, options)
-    potential.network.readouts[0].weight.data.copy_(linear.network.readouts[0].weight.data)
-    held = train[5::12]
-    fitted = [frame for place, frame in enumerate(train) if place % 12 != 5]
-    wanted = inv.TrainOptions(max_minutes=settings.train_minutes, max_epochs=None, seed=case.seed, learning_rate=1e-3)
-    inv.train(potential, fitted, held, wanted, folder=settings.out / f"train-{case.name}")
 
 
 def errors(potential: inv.Potential, frames: list[Atoms]) -> dict[str, float]:
@@ -168,7 +160,7 @@ def cost_per_atom(potential: inv.Potential, element: str, repeats: int = 5) -> f
 def run(settings: argparse.Namespace) -> None:
     """Every case that has no file yet."""
     settings.out.mkdir(parents=True, exist_ok=True)
-    for case in all_cases(settings.elements, settings.cases, settings.seeds):
+    for case in all_cases(settings):
         path = settings.out / f"{case.name}.json"
         if path.exists():
             continue
@@ -237,14 +229,15 @@ def main() -> None:
     parser.add_argument("--elements", type=lambda text: text.split(","), default=list(CUTOFFS))
     parser.add_argument("--cases", type=lambda text: text.split(","), default=list("abcdefg"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--n-radial", type=int, nargs="+", default=[10, 4, 4, 3], help="per degree")
-    parser.add_argument("--max-rank", type=int, nargs="+", default=[0, 3, 3, 3], help="per degree")
+    parser.add_argument("--n-radial", type=int, nargs="+", default=[12, 8, 5, 3], help="per degree")
+    parser.add_argument("--max-rank", type=int, nargs="+", default=[0, 4, 4, 2], help="per degree")
     parser.add_argument("--max-degree", type=int, default=4)
     parser.add_argument("--cutoff", type=float, help="for all elements instead of each one's own, Angstrom")
-    parser.add_argument("--hidden", type=int, nargs="+", default=[16, 16])
+    parser.add_argument("--selections", type=lambda text: text.split(","), default=list(SELECTIONS))
+    parser.add_argument("--hidden", type=int, nargs="+", default=[32, 32])
+    parser.add_argument("--epochs", type=int, default=20, help="of networks")
+    parser.add_argument("--learning-rate", type=float, default=4e-3, help="of networks")
     parser.add_argument("--energy-weight", type=float, default=10.0)
-    parser.add_argument("--max-rounds", type=int, default=20)
-    parser.add_argument("--train-minutes", type=float, default=10.0, help="for (c), which is trained by gradients")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--every", type=int, default=1, help="use every n-th structure only")
     parser.add_argument("--smoke", action="store_true", help="two elements, few structures, small sets: seconds")
@@ -254,7 +247,7 @@ def main() -> None:
         return
     if settings.smoke:
         small = {"elements": ["Li"], "n_radial": [2, 2, 1], "max_rank": [0, 1, 1], "max_degree": 3}
-        small |= {"seeds": 1, "hidden": [3], "every": 12, "max_rounds": 1, "train_minutes": 0.05, "cutoff": 4.0}
+        small |= {"seeds": 1, "hidden": [3], "every": 12, "epochs": 1, "cutoff": 4.0}
         vars(settings).update(small)
     torch.set_num_threads(settings.threads)
     print(json.dumps(circumstances()))

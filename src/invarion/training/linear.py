@@ -5,11 +5,11 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from invarion.data.dataset import Labels, Sample, samples
 from invarion.exceptions import ConfigError, DataError
@@ -34,7 +34,7 @@ class FitOptions(BaseModel):
         method: "ridge", "bayesian_ridge", "ard" or "sparse"; see `solve_factor`.
         regularisation: strength of "ridge" on columns of unit norm; by generalised cross validation if None.
         smoothness: coefficients of functions, and of their products, may be as large as
-            (sum of n - 1 and rank over slots, + 1)^-smoothness; of the linear and polynomial readouts.
+            (sum of n - 1 and rank over slots, + 1)^-smoothness; of all readouts but "embedding" and "kernel".
         energy_weight: 1/eV.
         forces_weight: Angstrom/eV.
         stress_weight: 1/eV.
@@ -42,8 +42,13 @@ class FitOptions(BaseModel):
         scheduler: address of a Dask scheduler; in this process if None.
         folder: where finished blocks are kept, so that a killed fit goes on.
         progress: whether to show a bar on stderr.
-        max_rounds: most Gauss-Newton steps of a readout that is not linear.
+        max_rounds: most Gauss-Newton steps of readout "embedding".
         tolerance: relative gain of a step below which they end.
+        epochs: passes over the structures that train the network of readout "mlp".
+        learning_rate: the largest of its steps (`Muon`; cosine schedule).
+        weight_decay: decoupled decay of its matrices.
+        batch_size: structures per step.
+        seed: of the order of structures.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,13 +65,19 @@ class FitOptions(BaseModel):
     progress: bool = False
     max_rounds: PositiveInt = 15
     tolerance: PositiveFloat = 1e-3
+    epochs: PositiveInt = 20
+    learning_rate: PositiveFloat = 4e-3
+    weight_decay: NonNegativeFloat = 0.03
+    batch_size: PositiveInt = 2
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 def fit(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | None = None) -> Potential:
     """Solve for the coefficients of an ACE potential; its network becomes float64.
 
-    Readouts that are linear in their coefficients (linear, polynomial, kernel) are solved in one step; "embedding" and
-    "mlp" by Gauss-Newton steps, each of which is such a solve.
+    Readouts that are linear in their coefficients (linear, polynomial, kernel) are solved in one step; "embedding" by
+    Gauss-Newton steps, each of which is such a solve; of "mlp" the linear part is solved for, then its network trained
+    on what is left over (`invarion.training.network_fit`).
 
     Args:
         potential: of an `invarion.ace` config; changed in place.
@@ -89,7 +100,11 @@ def solve(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | 
     options = options or FitOptions()
     network = ace_network(potential)
     potential.double().eval()
-    if any(type(readout) in (Embedding, Mlp) for readout in network.readouts):
+    if any(type(readout) is Mlp for readout in network.readouts):
+        from invarion.training.network_fit import fit_network
+
+        return fit_network(potential, list(train), options)
+    if any(type(readout) is Embedding for readout in network.readouts):
         from invarion.training.gauss_newton import solve_nonlinear
 
         return solve_nonlinear(potential, list(train), options)
@@ -100,7 +115,7 @@ def solve(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | 
             factor.n_rows,
             len(factor.triangle) - 1,
         )
-    solution = solve_factor(factor, options.method, options.regularisation, _prior(network, options.smoothness))
+    solution = solve_factor(factor, options.method, options.regularisation, prior_sizes(network, options.smoothness))
     set_coefficients(network, solution.weights)
     return solution
 
@@ -148,13 +163,22 @@ class DesignBlock:
         has_stress = bool(torch.isfinite(sample.labels.stress).any()) and self.options.stress_weight > 0
         design = self.builder(sample.graph, index, strain=has_stress)
         fixed = self.potential(sample.graph, forces=True, stress=has_stress)
-        rows = weighted_rows(design, fixed, sample, self.options)
+        rows = checked_rows(design, fixed, sample, self.options, place(self.atoms[number - self.first], number))
         # the right-hand side is what coefficients should give, not by how much they should change
         rows[:, -1] += rows[:, :-1] @ coefficients(ace_network(self.potential))
-        if not np.isfinite(rows).all():
-            frame = self.atoms[number - self.first]
-            raise DataError(f"{place(frame, number)}: numbers that are not finite; look at its positions and labels")
         return rows
+
+
+def checked_rows(design: Design, fixed: Prediction, sample: Sample, options: FitOptions, where: str) -> np.ndarray:
+    """`weighted_rows`, of numbers that are all finite; a prediction that is not would look like absent labels.
+
+    Raises:
+        DataError: some number is not finite; names the structure as `where`.
+    """
+    rows = weighted_rows(design, fixed, sample, options)
+    if not (np.isfinite(rows).all() and bool(fixed.energy.isfinite().all()) and bool(fixed.forces.isfinite().all())):
+        raise DataError(f"{where}: numbers that are not finite; look at its positions and labels")
+    return rows
 
 
 def weighted_rows(design: Design, fixed: Prediction, sample: Sample, options: FitOptions) -> np.ndarray:
@@ -203,9 +227,9 @@ def _blocks(potential: Potential, train: "list[Atoms]", options: FitOptions) -> 
     return blocks
 
 
-def _prior(network: AceNetwork, smoothness: float) -> np.ndarray | None:
+def prior_sizes(network: AceNetwork, smoothness: float) -> np.ndarray | None:
     """(P,) how large coefficients may be: less for functions, and products of them, that oscillate."""
-    if smoothness == 0.0 or any(type(readout) not in (Linear, Polynomial) for readout in network.readouts):
+    if smoothness == 0.0 or any(type(readout) not in (Linear, Polynomial, Mlp) for readout in network.readouts):
         return None
     sizes = [
         readout.totals(torch.tensor([sum(slot.n - 1 + slot.rank for slot in f.slots) for f in functions]))
@@ -227,14 +251,18 @@ def ace_network(potential: Potential) -> AceNetwork:
 
 def coefficients(network: AceNetwork) -> np.ndarray:
     """(P,) all coefficients of all readouts, in the order of the design's columns."""
-    return np.concatenate([w.detach().numpy().reshape(-1) for w in network.readouts.parameters()])
+    return np.concatenate([w.detach().numpy().reshape(-1) for w in _solved_for(network)])
+
+
+def _solved_for(network: AceNetwork) -> "list[torch.nn.Parameter]":
+    return [weights for readout in network.readouts for weights in readout.coefficients()]
 
 
 def set_coefficients(network: AceNetwork, values: np.ndarray) -> None:
     """Inverse of `coefficients`, in place."""
     start = 0
     with torch.no_grad():
-        for weights in network.readouts.parameters():
+        for weights in _solved_for(network):
             weights.copy_(torch.from_numpy(values[start : start + weights.numel()]).view_as(weights))
             start += weights.numel()
 

@@ -82,6 +82,7 @@ class AceConfig(BaseModel):
     readout: Readout = "linear"
     n_densities: Annotated[int, Field(ge=2)] = 2
     hidden: tuple[Width, ...] = (32, 32)
+    input_smoothness: NonNegativeFloat = 2.0
     polynomial_degree: Annotated[int, Field(ge=2, le=3)] = 2
     n_centers: Width = 300
 
@@ -255,14 +256,15 @@ def ace(
         basis: "full": every linearly independent function; "reduced": a functionally independent subset, certified;
             or an `AceBasis`.
         readout: "linear"; "embedding" (Finnis-Sinclair: linear plus square roots of further linear densities);
-            "polynomial" of the functions; "mlp" (per-element standardisation, linear part plus network); "kernel"
+            "polynomial" of the functions; "mlp" (linear part plus a network of the standardised functions); "kernel"
             (energies alone, through scikit-learn).
         settings: the other fields of `AceConfig`: total_degree (limit on the sum of n - 1 and rank), selection
             ("cheapest", "balanced", "conditioned") and min_per_degree of a reduced basis; radial ("SBessel",
             "ChebExpCos", "ChebPow", "ChebLinear"), radial_parameter, n_base (base functions that radial functions are
             combined from) and contraction ("optimal" combines them by their variance in the training structures);
             cutoffs ({"Si-O": 4.0}), inner_cutoff, inner_width, zbl; elements ({"H": {"max_rank": 2}});
-            n_densities, hidden, polynomial_degree, n_centers.
+            n_densities; hidden (widths) and input_smoothness (how much less a network sees of functions that
+            oscillate; see `Mlp`); polynomial_degree, n_centers.
 
     Raises:
         ConfigError: a setting out of range or inconsistent.

@@ -42,7 +42,7 @@ class DesignBuilder:
         self.descriptor, self.readouts = descriptor, readouts
         self.plan = descriptor.plan
         self.terms = [gradient_terms(self.plan, dots) for dots in self.plan.dots]
-        counts = [sum(weights.numel() for weights in readout.parameters()) for readout in readouts]
+        counts = [sum(weights.numel() for weights in readout.coefficients()) for readout in readouts]
         self.offsets = np.concatenate([[0], np.cumsum(counts)])
 
     @property
@@ -59,7 +59,7 @@ class DesignBuilder:
             index: (N,) species indices.
             strain: whether to make the rows of the strain derivative.
         """
-        edges, slopes = _edge_slopes(self.descriptor, graph, index)
+        edges, slopes = edge_slopes(self.descriptor, graph, index)
         neighbor = index[graph.neighbors].numpy()
         values = _sum_edges(edges, graph.centers.numpy() * self.plan.n_species + neighbor, graph.n_atoms, self.plan)
         design = Design(
@@ -114,7 +114,7 @@ def jacobian_of_atom(plan: Plan, dots: Dots, terms: GradientTerms, values: np.nd
     return functions, jacobian.reshape(n, plan.n_values)
 
 
-def _edge_slopes(descriptor: AceDescriptor, graph: Graph, index: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def edge_slopes(descriptor: AceDescriptor, graph: Graph, index: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """What each edge adds to A (E, W), and its derivative (E, 3, W): exact, by forward mode on both parts."""
     pair = index[graph.centers], index[graph.neighbors]
     distances = graph.vectors.norm(dim=1)

@@ -1,6 +1,6 @@
 """The ACE network: descriptor, readout per element, and an optional repulsive core."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ from invarion.models.ace.basis import AceBasis
 from invarion.models.ace.config import AceConfig
 from invarion.models.ace.contraction import optimal_contraction
 from invarion.models.ace.descriptor import AceDescriptor
+from invarion.models.ace.enumeration import Coupled
 from invarion.models.ace.perceptron import Mlp
 from invarion.models.ace.plan import compile_plan
 from invarion.models.ace.radial import RadialFunctions
@@ -36,7 +37,7 @@ class AceNetwork(nn.Module):
         basis = config.build_basis(species)
         plan = compile_plan(basis.functions, len(species))
         self.descriptor = AceDescriptor(basis, _radial(config, species, plan.radials), plan)
-        self.readouts = Readouts(build_readout(config, len(functions)) for functions in basis.functions)
+        self.readouts = Readouts(build_readout(config, functions) for functions in basis.functions)
         self._fused: tuple[Any, FusedAce] | None = None
 
     @property
@@ -112,8 +113,9 @@ class Readouts(nn.ModuleList):
         return cast(Iterator[Linear], super().__iter__())
 
 
-def build_readout(config: AceConfig, n_functions: int) -> Linear:
-    """The readout of one element with n_functions functions."""
+def build_readout(config: AceConfig, functions: Sequence[Coupled]) -> Linear:
+    """The readout of one element with these functions."""
+    n_functions = len(functions)
     if config.readout == "polynomial":
         return Polynomial(n_functions, config.polynomial_degree)
     if config.readout == "kernel":
@@ -121,7 +123,8 @@ def build_readout(config: AceConfig, n_functions: int) -> Linear:
     if config.readout == "embedding":
         return Embedding(n_functions, config.n_densities)
     if config.readout == "mlp":
-        return Mlp(n_functions, config.hidden)
+        sizes = torch.tensor([sum(slot.n - 1 + slot.rank for slot in f.slots) for f in functions])
+        return Mlp(n_functions, config.hidden, sizes, config.input_smoothness)
     return Linear(n_functions)
 
 

@@ -1,7 +1,8 @@
 """Readouts: from the invariant functions of an atom to its energy, one module per element.
 
 Each can say how its energy changes with its coefficients (`sensitivities`), so that one solver fits them all: exactly
-in one step where the energy is linear in the coefficients, by Gauss-Newton steps where it is not.
+in one step where the energy is linear in the coefficients, by Gauss-Newton steps where it is not. The weights of a
+network are not among the coefficients; they are trained.
 """
 
 from itertools import combinations_with_replacement
@@ -24,6 +25,10 @@ class Linear(nn.Module):
     def calibrate(self, invariants: Tensor) -> None:
         """Adapt to typical invariants (N, B) of this element; nothing to do here."""
 
+    def coefficients(self) -> list[nn.Parameter]:
+        """The parameters that a solver finds; P is their number."""
+        return list(self.parameters())
+
     def features(self, invariants: Tensor) -> Tensor:
         """What the coefficients multiply: (N, B) in, (N, P) out."""
         return invariants
@@ -39,8 +44,8 @@ class Linear(nn.Module):
             invariants: (N, B).
 
         Returns:
-            (N, P) with P coefficients in the order of `parameters`, and (N, P, B) derivatives of these with respect to
-            the functions; None where they are the functions themselves.
+            (N, P) in the order of `coefficients`, and (N, P, B) derivatives of these with respect to the functions;
+            None where they are the functions themselves.
         """
         return invariants, None
 

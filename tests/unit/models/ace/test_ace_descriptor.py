@@ -153,13 +153,14 @@ def test_design_rows_are_derivatives_of_energy_forces_and_strain(readout):
     potential.network.load_state_dict(network.state_dict())
     graph = inv.graph(atoms, 5.0)
     design = DesignBuilder(potential.network.descriptor, list(potential.network.readouts))(graph, index_of(graph))
-    weights = torch.cat([w.reshape(-1) for w in potential.network.readouts.parameters()])
+    solved = [w for readout in potential.network.readouts for w in readout.coefficients()]
+    weights = torch.cat([w.reshape(-1) for w in solved])
     direction = torch.from_numpy(np.random.default_rng(3).normal(size=len(weights)))
 
     def labels(step):
         start = 0
         with torch.no_grad():
-            for w in potential.network.readouts.parameters():
+            for w in solved:
                 w.copy_((weights + step * direction)[start : start + w.numel()].view_as(w))
                 start += w.numel()
         p = potential(graph, stress=True)
