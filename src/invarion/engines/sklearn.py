@@ -272,7 +272,7 @@ def _species(given: Sequence[int | str] | None, structures: "Sequence[Atoms]") -
 
 def _atomic_number(given: object) -> int:
     number = atomic_numbers.get(given) if isinstance(given, str) else given
-    if not isinstance(number, Integral) or not 1 <= number < len(chemical_symbols):
+    if not isinstance(number, Integral) or not 1 <= int(number) < len(chemical_symbols):
         raise ConfigError(f"species has {given!r}, which is no chemical symbol or atomic number")
     return int(number)
 
