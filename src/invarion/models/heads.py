@@ -48,12 +48,14 @@ class NormHead(nn.Module):
 class BasisHead(nn.Module):
     r"""HIP-HOP-NN: the invariants of a basis in every neuron, normalised, then mixed across neurons.
 
-    .. math:: y_{c'} = \sum_{bc} \hat I_b(A_c) M_{b c c'}
+    .. math:: y_{c'} = \sum_{bc} a_b \hat I_b(A_c) M_{b c c'}
+
+    with a gain a_b per invariant that belongs to the normalisation.
 
     Args:
         n_features: C.
         basis: invariants of one tensor per rank 0..L.
-        kind: normalisation, "smooth", "group" or "none".
+        kind: normalisation, "scaled", "smooth", "group" or "none".
 
     References:
         arXiv:2503.23515 (HIP-HOP-NN).
@@ -62,7 +64,8 @@ class BasisHead(nn.Module):
     def __init__(self, n_features: int, basis: InvariantBasis, kind: Normalization) -> None:
         super().__init__()
         self.invariants = InvariantLayer(basis)
-        self.norm = normalization(kind, len(basis), n_features)
+        self.norm, gains = normalization(kind, [each.degree for each in basis.invariants], n_features)
+        self.register_buffer("gains", torch.tensor(gains), persistent=False)
         mixing = torch.empty(n_features, len(basis), n_features)
         nn.init.xavier_normal_(mixing)
         self.mixing = nn.Parameter(mixing.transpose(0, 1).contiguous())
@@ -70,4 +73,4 @@ class BasisHead(nn.Module):
     def forward(self, tensors: Tensor) -> Tensor:
         """(N, M, C) in, (N, C) out."""
         normalised = self.norm(self.invariants(tensors))
-        return normalised.flatten(1) @ self.mixing.flatten(0, 1)
+        return normalised.flatten(1) @ (self.gains[:, None, None] * self.mixing).flatten(0, 1)

@@ -205,7 +205,7 @@ class HipHopNNConfig(HipConfig):
     max_rank: Annotated[int, Field(ge=0, le=6)] = 3
     max_degree: Annotated[int, Field(ge=1, le=10)] = 4
     basis: BasisField
-    normalization: Normalization = "smooth"
+    normalization: Normalization = "scaled"
 
     @model_validator(mode="before")
     @classmethod
@@ -316,10 +316,10 @@ def hip_hop_nn(
             inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
             at the start, as a part of 1/soft_min; by default 0.1, or the published 1 / (2 n_sensitivities) where that
             is wider), `cutoff_function` ("smooth" is C2, "cosine_squared" the published one), `normalization`
-            ("smooth", "group" is the published one, "none"), `resnet` (True, False or inner widths), `activation`
-            ("silu", or "softplus", the published one), `zbl` (a nuclear repulsion at short range. True: it begins
-            inside the smallest distance of every pair of elements in the training structures; or (inner, outer) in
-            Angstrom, or {"C-H": (inner, outer), ...}).
+            ("scaled", "smooth", "group", the published one, or "none"), `resnet` (True, False or inner widths),
+            `activation` ("silu", or "softplus", the published one), `zbl` (a nuclear repulsion at short range. True: it
+            begins inside the smallest distance of every pair of elements in the training structures; or (inner, outer)
+            in Angstrom, or {"C-H": (inner, outer), ...}).
 
     Returns:
         A frozen config, equal to the `model` section of a YAML file.

@@ -1,5 +1,8 @@
 """Normalisations of invariants: scales of degree 2, 3, 4 invariants differ by orders of magnitude."""
 
+import math
+from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -7,33 +10,37 @@ from torch import Tensor, nn
 
 from invarion.models.environment import runs_fused
 
-Normalization = Literal["smooth", "group", "none"]
+Normalization = Literal["scaled", "smooth", "group", "none"]
+_REACH = MappingProxyType({"scaled": 10.0, "smooth": 1.0})
+_DECAY = MappingProxyType({"scaled": 0.3, "smooth": 1.0})
 
 
 class SmoothNorm(nn.Module):
     r"""Divides every invariant by a soft norm over the neurons of its atom, and never by zero.
 
-    .. math:: \hat I_{ibc} = \frac{I_{ibc}}{\sqrt{q_b^2 + \frac1C \sum_{c'} I_{ibc'}^2}}
+    .. math:: \hat I_{ibc} = \frac{I_{ibc}}{\sqrt{f_b^2 + \frac1C \sum_{c'} I_{ibc'}^2}}
 
-    The floor :math:`q_b > 0` is the typical size of the invariant in the data (`calibrate`; learnable). Where an
-    atom's environment fades out, the invariants fade out with it: the output is as smooth as its input. A group norm,
-    which divides by the spread alone, blows the last trace of a neighbour up to full size (compare
-    `tests/laws/test_smooth_cutoff.py`).
+    The floor :math:`f_b > 0` is `reach` times the typical size of the invariant in the data (`calibrate`; learnable).
+    Up to there invariants stay the polynomials that they are; far beyond they are bounded. Where an atom's environment
+    fades out, the invariants fade out with it: the output is as smooth as its input. A group norm, which divides by the
+    spread alone, blows the last trace of a neighbour up to full size (compare `tests/laws/test_smooth_cutoff.py`).
 
     Args:
         n_invariants: B.
+        reach: how many times its typical size an invariant has to be for the norm to hold it back.
     """
 
-    def __init__(self, n_invariants: int) -> None:
+    def __init__(self, n_invariants: int, reach: float = 1.0) -> None:
         super().__init__()
-        self.log_floor = nn.Parameter(torch.zeros(n_invariants))
+        self.reach = reach
+        self.log_floor = nn.Parameter(torch.full([n_invariants], math.log(reach)))
         self.calibrating = False
 
     def forward(self, invariants: Tensor) -> Tensor:
         """(N, B, C) in, (N, B, C) out."""
         if self.calibrating:
             typical = invariants.square().mean(dim=(0, 2)).sqrt().clamp(min=1e-6)
-            self.log_floor.data.copy_(typical.log())
+            self.log_floor.data.copy_((self.reach * typical).log())
         return unit_rows(invariants, (2.0 * self.log_floor).exp(), centered=False)
 
 
@@ -94,8 +101,23 @@ def _unit_rows(values: Tensor, floors: Tensor, centered: bool) -> Tensor:
     return fused_unit_rows(values, floors, centered)[0]
 
 
-def normalization(kind: Normalization, n_invariants: int, n_features: int) -> nn.Module:
-    """The normalisation of that name for B invariants of C neurons."""
-    if kind == "smooth":
-        return SmoothNorm(n_invariants)
-    return GroupNorm(n_invariants, n_features) if kind == "group" else nn.Identity()
+def normalization(kind: Normalization, degrees: Sequence[int], n_features: int) -> tuple[nn.Module, list[float]]:
+    r"""The normalisation of that name, and what each invariant is multiplied by after it.
+
+    "scaled" lets invariants grow to ten times their typical size before it holds them back, and multiplies an invariant
+    of typical size to :math:`0.3^{d_b - 1}`: products of many factors vary fastest from one environment to the next,
+    and what comes in small is learned late. "smooth" holds back what is larger than typical, and treats all degrees
+    alike.
+
+    Args:
+        kind: its name.
+        degrees: d_b of every invariant.
+        n_features: C.
+    """
+    gains = [1.0] * len(degrees)
+    if kind == "group":
+        return GroupNorm(len(degrees), n_features), gains
+    if kind == "none":
+        return nn.Identity(), gains
+    reach, decay = _REACH[kind], _DECAY[kind]
+    return SmoothNorm(len(degrees), reach), [reach * decay ** (degree - 1) for degree in degrees]
