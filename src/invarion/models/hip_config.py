@@ -310,8 +310,7 @@ def hip_hop_nn(
         max_rank: highest tensor rank L, 0..6; follows from `basis` where that is a basis.
         max_degree: tensors multiplied, 1..10; follows from `basis` where that is a basis.
         basis: "optimal", "published", "flexible" or "separating", or an `InvariantBasis` of one tensor per rank.
-        size: "small" (32 features, 1 interaction), "medium" (64, 2) or "large" (128, 2); docs/training.md has what each
-            costs and yields.
+        size: "small" (32 features, 1 interaction), "medium" (64, 2) or "large" (128, 2).
         settings: `soft_min`, `soft_max` (Angstrom, centres of the innermost and outermost sensitivity; by default just
             inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
             at the start, as a part of 1/soft_min; by default 0.1, or the published 1 / (2 n_sensitivities) where that
