@@ -61,6 +61,8 @@ class BasisHead(nn.Module):
         arXiv:2503.23515 (HIP-HOP-NN).
     """
 
+    gains: Tensor
+
     def __init__(self, n_features: int, basis: InvariantBasis, kind: Normalization) -> None:
         super().__init__()
         self.invariants = InvariantLayer(basis)
