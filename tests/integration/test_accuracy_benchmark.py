@@ -22,7 +22,7 @@ def run(*arguments):
 
 
 def test_contestants_train_and_results_are_collected(tmp_path):
-    pytest.importorskip("hippynn")
+    pytest.importorskip("hippynn", reason="a peer to run: pip install invarion[peers]")
     folder = tmp_path / "results"
     arguments = ["ethanol_200", "--smoke", "--results", folder, "--contestants", "invarion", "hippynn:ts1"]
     done = run(*arguments, "--table", tmp_path / "table.md", "--plot", tmp_path)

@@ -24,7 +24,7 @@ def factor_of(x, y):
 
 
 def test_ridge_equals_scikit_learn():
-    linear = pytest.importorskip("sklearn.linear_model")
+    linear = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed (extra: fit)")
     x, y, _ = data()
     x = x / np.linalg.norm(x, axis=0)
     expected = linear.Ridge(alpha=0.3, fit_intercept=False).fit(x, y).coef_
@@ -64,7 +64,7 @@ def test_covariance_is_that_of_repeated_experiments():
 @pytest.mark.parametrize("method", ["ard", "sparse"])
 def test_irrelevant_columns_are_left_out(method):
     if method == "sparse":
-        pytest.importorskip("sklearn")
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: fit)")
     x, y, weights = data(noise=0.3, sparse=True)
     solution = solve_factor(factor_of(x, y), method)
     np.testing.assert_allclose(solution.weights, weights, atol=0.06)

@@ -42,7 +42,7 @@ def test_spread_falls_with_data_and_rises_far_away():
 
 
 def test_a_sparse_solution_has_no_spread():
-    pytest.importorskip("sklearn")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra: fit)")
     potential, solution, frames, _ = fitted(method="sparse")
     with pytest.raises(ConfigError, match="no covariance"):
         posterior_spread(potential, solution, frames)

@@ -99,7 +99,7 @@ def test_energies_do_not_change_under_rotation_reflection_and_renumbering(readou
     ],
 )
 def test_kernels_equal_the_plain_path(settings, dtype):
-    pytest.importorskip("numba")
+    pytest.importorskip("numba", reason="the kernels need numba")
     network = make_network(**settings).to(dtype)
     graph = inv.graph(cluster(11), 5.0, dtype=dtype)
     index = index_of(graph)
@@ -115,7 +115,7 @@ def test_kernels_equal_the_plain_path(settings, dtype):
 
 
 def test_kernels_do_not_depend_on_the_number_of_threads():
-    pytest.importorskip("numba")
+    pytest.importorskip("numba", reason="the kernels need numba")
     network = make_network()
     atoms = bulk("Cu", cubic=True) * (5, 5, 5)
     atoms.rattle(0.1, seed=0)
