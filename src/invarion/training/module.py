@@ -13,7 +13,7 @@ from invarion.training.batches import Batch
 from invarion.training.errors import Errors, error_sums, errors_of
 from invarion.training.failures import TrainingError
 from invarion.training.loss import Loss
-from invarion.training.muon import Muon
+from invarion.training.muon import Muon, decay_groups
 from invarion.training.options import TrainOptions
 from invarion.training.processes import Processes
 from invarion.training.targets import Counts
@@ -100,11 +100,7 @@ class TrainingModule(pl.LightningModule):
         settings = {"lr": self.options.learning_rate, "betas": self.options.betas}
         if self.options.optimizer == "muon":
             return Muon(self._trained, weight_decay=self.options.weight_decay, **settings)
-        groups = [
-            {"params": [p for p in self._trained if p.dim() > 1], "weight_decay": self.options.weight_decay},
-            {"params": [p for p in self._trained if p.dim() <= 1], "weight_decay": 0.0},
-        ]
-        groups = [group for group in groups if group["params"]]
+        groups = decay_groups(self._trained, self.options.weight_decay)
         return torch.optim.AdamW(groups, **settings, fused=True)
 
     def configure_gradient_clipping(

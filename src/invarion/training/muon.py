@@ -54,15 +54,10 @@ class Muon(AdamW):
         weight_decay: float = 0.0,
     ) -> None:
         chosen = list(parameters)
-        matrices = [p for p in chosen if is_matrix(p)]
-        rows = [p for p in chosen if not is_matrix(p) and p.dim() > 1]
-        others = [p for p in chosen if p.dim() <= 1]
-        decays = (weight_decay, weight_decay, 0.0)
-        groups = [
-            {"params": params, "weight_decay": decay, "matrices": params is matrices}
-            for params, decay in zip((matrices, rows, others), decays, strict=True)
-            if params
-        ]
+        matrices = {"params": [p for p in chosen if is_matrix(p)], "weight_decay": weight_decay, "matrices": True}
+        others = decay_groups((p for p in chosen if not is_matrix(p)), weight_decay)
+        groups = [matrices, *({**group, "matrices": False} for group in others)]
+        groups = [group for group in groups if group["params"]]
         self.momentum = momentum
         super().__init__(groups, lr=lr, betas=betas, fused=True)
 
@@ -96,6 +91,16 @@ class Muon(AdamW):
         steps = orthogonalized([u.flatten(0, -2) for u in gradients])
         torch._foreach_mul_(steps, [0.2 * group["lr"] * max(step.shape) ** 0.5 for step in steps])
         torch._foreach_sub_(moved, [step.view_as(w) for step, w in zip(steps, moved, strict=True)])
+
+
+def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for AdamW, none of them empty: what has two dimensions or more decays, biases and scales do not."""
+    chosen = list(parameters)
+    groups = [
+        {"params": [p for p in chosen if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in chosen if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def is_matrix(parameter: Tensor) -> bool:
