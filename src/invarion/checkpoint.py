@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from invarion.exceptions import ModelFileError
 from invarion.files import to_json, write_atomically
@@ -228,9 +229,17 @@ def _as_written_now(tensors: dict[str, Tensor], number: int) -> dict[str, Tensor
     return {name: t.permute(2, 0, 1).contiguous() if turned.fullmatch(name) else t for name, t in tensors.items()}
 
 
+class _Unfilled(TorchFunctionMode):
+    """Leaves new weights as they are: for those without memory, torch's fillers load its compiler, two seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """The call, or for a filler what it would have filled."""
+        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+
+
 def _check_shapes(config: Any, species: Sequence[int], tensors: Mapping[str, Tensor]) -> None:
     """Build the model without memory first: a header that asks for more weights than the file has allocates nothing."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         wanted = {name: tuple(t.shape) for name, t in Potential(config, species).state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     if wanted != found:

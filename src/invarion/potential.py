@@ -279,9 +279,7 @@ def _sum_by(values: Tensor, group: Tensor, n_groups: int) -> Tensor:
 
 def _species_index(species: tuple[int, ...]) -> Tensor:
     """(120,) int64: place of each atomic number in species, -1 for the others."""
-    index = torch.full((120,), -1, dtype=torch.int64)
-    index[list(species)] = torch.arange(len(species))
-    return index
+    return torch.tensor([species.index(number) if number in species else -1 for number in range(120)])
 
 
 def _unknown(numbers: Tensor, species: tuple[int, ...]) -> str:

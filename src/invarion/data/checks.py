@@ -3,7 +3,6 @@
 import numpy as np
 from ase import Atoms
 from ase.geometry import complete_cell
-from scipy.spatial import KDTree
 
 from invarion.exceptions import DataError
 from invarion.neighbors import COINCIDENT, check_geometry
@@ -55,6 +54,8 @@ def coincident(atoms: Atoms, distance: float = COINCIDENT) -> tuple[int, int] | 
         >>> coincident(Atoms("H3", [(0, 0, 0), (1, 0, 0), (5, 0, 0)], cell=[5, 5, 5], pbc=True))
         (0, 2)
     """
+    from scipy.spatial import KDTree  # takes as long to import as a first prediction does
+
     pbc = np.asarray(atoms.pbc, dtype=bool)
     box = complete_cell(np.where(pbc[:, None], atoms.cell.array, 0.0))
     inverse = np.linalg.inv(box)

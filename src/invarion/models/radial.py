@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -94,7 +95,8 @@ class Sensitivities(nn.Module):
 
     @torch.no_grad()
     def _place(self, soft_min: float) -> None:
-        self.mu.copy_(1.0 / torch.linspace(1.0 / self.soft_max, 1.0 / soft_min, len(self.mu)))
+        inverse = np.linspace(1.0 / self.soft_max, 1.0 / soft_min, len(self.mu))
+        self.mu.copy_(torch.from_numpy(1.0 / inverse))
         self.sigma.fill_(soft_min / self.width)
 
     def forward(self, distances: Tensor) -> tuple[Tensor, Tensor | None]:

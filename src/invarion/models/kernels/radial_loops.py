@@ -43,7 +43,6 @@ _NOWHERE = 1e300  # place of the functions that fill up the last vector: they co
 class Loops(NamedTuple):
     """The compiled kernels for one type and number of functions."""
 
-    span: Callable
     values: Callable
     slopes: Callable
     curvatures: Callable
@@ -59,7 +58,7 @@ def loops(dtype: np.dtype, n_functions: int) -> Loops:
     """
     most = lanes(np.dtype(np.float64))
     width = min(most, 1 << (n_functions.bit_length() - 1))  # no vector is longer than a row
-    return Loops(_span(width), _values(width, exponential_series(dtype)), _slopes(width), _curvatures(width))
+    return Loops(_values(width, exponential_series(dtype)), _slopes(width), _curvatures(width))
 
 
 @inlined
@@ -122,26 +121,9 @@ def _padded(values, W, filling):
     """The values, and what fills up the last vector."""
     result = scratch(values, -(-values.size // W) * W)
     result[:] = filling
-    result[: values.size] = values
+    for k in range(values.size):  # a slice takes seconds to compile
+        result[k] = values[k]
     return result
-
-
-def _span(W: int) -> Callable:
-    @compiled
-    def span(places, sigmas, first, last, samples, threshold):
-        """The first, and one past the last, function that counts anywhere from 1/r = first (left out) to last."""
-        zero, K = zeros(places, 1, W), places.size
-        places, sigmas = _padded(places, W, _NOWHERE), _padded(sigmas, W, 1.0)
-        exponents = scratch(places, places.size)
-        begin, end = K, 0
-        for n in range(1, samples):
-            inverse = first + (last - first) * n / (samples - 1)
-            bound = _exponents(zero, W, inverse, places, sigmas, threshold, exponents)
-            low, high = _counting(zero, W, exponents, bound, K)
-            begin, end = min(begin, low), max(end, high)
-        return begin, end
-
-    return span
 
 
 def _values(W: int, series: tuple[float, ...]) -> Callable:

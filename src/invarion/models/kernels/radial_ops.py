@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,12 +23,15 @@ def counting_span(places: Tensor, sigmas: Tensor, nearest: float, cutoff: float)
         places, sigmas: (K,).
         nearest, cutoff: Angstrom.
     """
-    n_functions = len(places)
-    begin, end = _loops(places, places).span(
-        *_shape(places, sigmas), 1.0 / cutoff, 1.0 / nearest, 4 * n_functions, _threshold(places)
-    )
+    p, sigma = (x.detach().double().numpy() for x in (places, sigmas))
+    inverse = np.linspace(1.0 / cutoff, 1.0 / nearest, 4 * p.size)[1:, None]
+    exponents = 0.5 * np.square((inverse - p) * sigma)
+    bound = exponents.min(axis=1, keepdims=True) - _threshold(places)
+    counting = np.flatnonzero((~(exponents >= bound)).any(axis=0))  # NaN counts
+    if not counting.size:
+        return p.size, p.size
     # between the sampled distances, another function may just count
-    return max(0, begin - 1), min(n_functions, end + 1)
+    return max(0, int(counting[0]) - 1), min(p.size, int(counting[-1]) + 2)
 
 
 def _values(r: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bool) -> tuple[Tensor, Tensor]:
