@@ -23,6 +23,7 @@ import invarion as inv
 from invarion.graphs import Graph
 from invarion.models.edges import edge_geometry
 from invarion.models.environment import environment
+from invarion.models.radial import counting_range
 from invarion.models.kernels.geometry_loops import terms
 from measure import median_seconds, save
 from structures import write
@@ -62,7 +63,8 @@ def stages(potential: inv.Potential, graph: Graph) -> list[Stage]:
         features = torch.randn(n, width)
         distances, directions = edge_geometry(graph.vectors, 3)
         values, support = interaction.sensitivities(distances)
-        mixed, (centers, rows, first) = interaction.mix(features, edges, False)
+        span = counting_range(values, support)
+        mixed, (centers, rows, first) = interaction.mix(features, edges, span, False)
         tensors = environment(values, directions, mixed, centers, rows, n, support, first)
         found = head.invariants(tensors)
         normal = head.norm(found)
@@ -89,7 +91,7 @@ def stages(potential: inv.Potential, graph: Graph) -> list[Stage]:
         ),
         Stage(
             "mixing product",
-            lambda z: interaction.mix(z, edges, False)[:1],
+            lambda z: interaction.mix(z, edges, span, False)[:1],
             (features,),
             (interaction.weights,),
             _times(product, 1, 1, 1, 2),

@@ -68,6 +68,7 @@ class BasisHead(nn.Module):
         self.invariants = InvariantLayer(basis)
         self.norm, gains = normalization(kind, [each.degree for each in basis.invariants], n_features)
         self.register_buffer("gains", torch.tensor(gains), persistent=False)
+        self.level = all(gain == 1.0 for gain in gains)
         mixing = torch.empty(n_features, len(basis), n_features)
         nn.init.xavier_normal_(mixing)
         self.mixing = nn.Parameter(mixing.transpose(0, 1).contiguous())
@@ -75,4 +76,5 @@ class BasisHead(nn.Module):
     def forward(self, tensors: Tensor) -> Tensor:
         """(N, M, C) in, (N, C) out."""
         normalised = self.norm(self.invariants(tensors))
-        return normalised.flatten(1) @ (self.gains[:, None, None] * self.mixing).flatten(0, 1)
+        mixing = self.mixing if self.level else self.gains[:, None, None] * self.mixing
+        return normalised.flatten(1) @ mixing.flatten(0, 1)

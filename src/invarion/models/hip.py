@@ -10,7 +10,7 @@ from invarion.graphs import Graph
 from invarion.models.edges import edge_geometry
 from invarion.models.environment import environment
 from invarion.models.parts import Ends, Factors, Layer, Part, in_parts, parts
-from invarion.models.radial import Sensitivities
+from invarion.models.radial import Sensitivities, counting_range
 
 Exchange = Callable[[Tensor], Tensor]
 """Called on the features before every interaction after the first; an engine puts ghost communication here."""
@@ -25,7 +25,6 @@ class Edges(NamedTuple):
         centers: (E,) sorted.
         neighbors: (E,) atoms at the other ends.
         species: (N,) species index of every atom.
-        nearest: smallest length in Angstrom, infinity where there are no edges.
         parts: ranges of atoms that are worked through one after the other; one for all in training.
     """
 
@@ -34,7 +33,6 @@ class Edges(NamedTuple):
     centers: Tensor
     neighbors: Tensor
     species: Tensor
-    nearest: float
     parts: list[Part]
 
 
@@ -88,9 +86,16 @@ class Interaction(nn.Module):
         """(N, C) from features (N, C_in) of the atoms themselves and environment tensors (N, M, C)."""
         return self.head(tensors) + self.self_interaction(features)
 
-    def mix(self, features: Tensor, edges: Edges, first: bool) -> tuple[Tensor, Ends]:
-        """What edges read: weighted features (R, K, C), and which row; `first`: features are one-hot species."""
-        begin, end = self.sensitivities.span(edges.nearest)
+    def mix(self, features: Tensor, edges: Edges, span: tuple[int, int], first: bool) -> tuple[Tensor, Ends]:
+        """What edges read: weighted features (R, K, C), and which row.
+
+        Args:
+            features: (N, C_in).
+            edges: whose ends read.
+            span: the first, and one past the last, radial function that counts on any edge.
+            first: whether features are one-hot species.
+        """
+        begin, end = span
         weights = self.weights[:, begin:end]
         if first:
             return weights.contiguous(), Ends(edges.centers, edges.species[edges.neighbors], begin)
@@ -194,12 +199,14 @@ class HipNetwork(nn.Module):
                 features = layer(features)
             return features if readout is None else readout(features)
 
-        mixed, ends = interaction.mix(features, edges, number == 0)
         if edges.geometry is None:
+            span = interaction.sensitivities.span(float(_shortest(edges.vectors.detach())))
+            mixed, ends = interaction.mix(features, edges, span, number == 0)
             layer = Layer(interaction.factors, respond, last=readout is not None)
             return in_parts(layer, features, edges.vectors, mixed, ends, edges.parts)
         distances, tensors = edges.geometry
         values, support = interaction.sensitivities(distances)
+        mixed, ends = interaction.mix(features, edges, counting_range(values, support), number == 0)
         centers, rows, first = ends
         return respond(features, environment(values, tensors, mixed, centers, rows, len(features), support, first))
 
@@ -228,8 +235,7 @@ class HipNetwork(nn.Module):
         geometry, ranges = None, self._parts(graph)
         if len(ranges) <= 1:
             geometry = edge_geometry(graph.vectors, self.max_rank)
-        nearest = float(_shortest(graph.vectors.detach()))
-        return Edges(graph.vectors, geometry, graph.centers, graph.neighbors, index, nearest, ranges)
+        return Edges(graph.vectors, geometry, graph.centers, graph.neighbors, index, ranges)
 
     def _parts(self, graph: Graph) -> list[Part]:
         """One range of all atoms in training, which differentiates twice; else as many as memory asks for."""

@@ -129,6 +129,24 @@ class Sensitivities(nn.Module):
         return counting_span(1.0 / self.mu, self.sigma, nearest, self.cutoff)
 
 
+def counting_range(values: Tensor, support: Tensor | None) -> tuple[int, int]:
+    """The first, and one past the last, function that counts on any of the edges.
+
+    Args:
+        values: (E, K).
+        support: (E, 2), the same of every edge, as `Sensitivities` returns it; None if all count.
+
+    Returns:
+        All functions where none counts.
+    """
+    if support is not None and len(support):
+        lowest, highest = torch.aminmax(support, dim=0)
+        begin, end = int(lowest[0]), int(highest[1])
+        if end > begin:
+            return begin, end
+    return 0, values.shape[1]
+
+
 def plain_gaussians(distances: Tensor, places: Tensor, sigmas: Tensor, cutoff: float, cosine: bool) -> Tensor:
     """Values (E, K) of Gaussians in 1/r at `places` 1/mu (K,), widths 1/sigma (K,), in plain torch operations."""
     offset = (1.0 / distances)[:, None] - places
