@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-_WORTHWHILE = 2_000_000  # multiplications below which a second thread costs more than it saves
+_WORTHWHILE = 500_000  # multiplications below which a second thread costs more than it saves
 _PARTS = 4  # ranges per thread, so that a core that is disturbed does not hold up the others
 
 
