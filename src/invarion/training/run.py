@@ -30,6 +30,7 @@ from invarion.training.options import TrainOptions
 from invarion.training.processes import Processes, processes
 from invarion.training.reporting import Log, display, trackers
 from invarion.training.targets import Counts
+from invarion.training.threads import threads_worth
 from invarion.training.trainer import left_as_found, make_trainer
 
 if TYPE_CHECKING:
@@ -138,14 +139,16 @@ def _fit(run: _Run, place: RunFolder, identity: Mapping[str, Any], resume: bool)
     callbacks = [best, averaged, course, log, *shown, LastCheckpoint(place.checkpoint, identity)]
     loggers = trackers(run.options.trackers, place.path)
     trainer = make_trainer(run.options, run.potential.device, run.everyone, callbacks, loggers, place.path)
+    cost = float(run.train.costs.sum()) / (n_batches * run.everyone.size)
     try:
-        trainer.fit(
-            _module(run),
-            train_dataloaders=_batches(run, run.train, n_batches, run.options.seed),
-            val_dataloaders=_validation_batches(run),
-            ckpt_path=place.checkpoint if resume else None,
-            weights_only=True,
-        )
+        with threads_worth(cost, run.device):
+            trainer.fit(
+                _module(run),
+                train_dataloaders=_batches(run, run.train, n_batches, run.options.seed),
+                val_dataloaders=_validation_batches(run),
+                ckpt_path=place.checkpoint if resume else None,
+                weights_only=True,
+            )
     except SystemExit as stop:  # Lightning's answer to Ctrl-C and to SIGTERM
         raise TrainingInterrupted(_farewell(len(log.rows), place)) from stop
     except RuntimeError as error:
