@@ -58,7 +58,7 @@ def _slope_values(
     gp, gsigma = (_blocks(r, places, shared) for _ in range(2))
     arrays = (*flatten(gs, s, r, support), *_shape(places, sigmas), cutoff, cosine, *flatten(gr, gp, gsigma), shared)
     spread(_loops(r, places).slopes, _blocks_of(r), _WORK * s.numel() // 4, arrays)
-    return gr, gp.sum(0).to(places.dtype), gsigma.sum(0).to(sigmas.dtype)
+    return gr, _sum(gp, places), _sum(gsigma, sigmas)
 
 
 def _curvatures(
@@ -79,7 +79,7 @@ def _curvatures(
     arrays = (*flatten(cr, gs, s, r, support), *_shape(places, sigmas), cutoff, cosine)
     arrays = (*arrays, *flatten(dgs, dr, dp, dsigma), shared)
     spread(_loops(r, places).curvatures, _blocks_of(r), _WORK * s.numel() // 4, arrays)
-    return dgs, dr, dp.sum(0).to(places.dtype), dsigma.sum(0).to(sigmas.dtype)
+    return dgs, dr, _sum(dp, places), _sum(dsigma, sigmas)
 
 
 def _threshold(values: Tensor) -> float:
@@ -97,6 +97,10 @@ def _shape(places: Tensor, sigmas: Tensor) -> list:
 def _blocks(r: Tensor, places: Tensor, shared: bool) -> Tensor:
     """Where every block of edges adds up its own slopes: their sum does not depend on the number of threads."""
     return torch.zeros(_blocks_of(r) if shared else 0, len(places), dtype=torch.float64)
+
+
+def _sum(blocks: Tensor, like: Tensor) -> Tensor:
+    return blocks.sum(0).to(like.dtype) if len(blocks) else torch.zeros_like(like)
 
 
 def _blocks_of(r: Tensor) -> int:
