@@ -99,7 +99,7 @@ def test_heavy_packages_stay_in_their_files(path):
 
 
 def modules_after(statement: str) -> set[str]:
-    script = f"import sys; {statement}; print(*sys.modules)"
+    script = f"import sys\n{statement}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
@@ -107,6 +107,19 @@ def modules_after(statement: str) -> set[str]:
 @pytest.mark.parametrize("statement", ["import invarion", "import invarion.invariants"])
 def test_light_imports(statement):
     heavy = {"torch", "vesin", "ase.io", "lightning", "matplotlib", "numba", "sklearn"}
+    assert not heavy & modules_after(statement)
+
+
+def test_a_first_prediction_loads_no_compiler(tmp_path):
+    # torch's own, and sympy with it, take two seconds; what each of the others takes is a tenth of a prediction
+    import invarion
+
+    potential = invarion.Potential(invarion.hip_hop_nn(cutoff=3.0, n_features=4, n_interactions=1), [1])
+    invarion.save(potential, tmp_path / "model.inv")
+    statement = f"""import invarion; from ase import Atoms
+potential = invarion.load({str(tmp_path / "model.inv")!r})
+potential.predict(Atoms("H2", [(0, 0, 0), (0, 0, 1)]))"""
+    heavy = {"torch._dynamo", "torch._inductor", "sympy", "scipy.spatial", "lightning", "matplotlib", "sklearn"}
     assert not heavy & modules_after(statement)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import invarion as inv
-from invarion.models.radial import Sensitivities, cutoff_value
+from invarion.models.radial import Sensitivities, counting_range, cutoff_value
 
 
 def sensitivities(n=10, width=None):
@@ -41,3 +41,29 @@ def test_how_high_neighbouring_functions_meet(width, least, most):
     halfway = 2.0 / (inverse[1:] + inverse[:-1])
     values = layer(halfway)[0].detach() / cutoff_value(halfway, 5.0)[:, None]
     assert least < float(values.diagonal().min()) <= float(values.diagonal().max()) < most
+
+
+@pytest.mark.parametrize(
+    ("support", "expected"),
+    [
+        (None, (0, 10)),
+        (torch.empty(0, 2, dtype=torch.int32), (0, 10)),
+        (torch.tensor([[2, 5], [3, 7]], dtype=torch.int32), (2, 7)),
+        (torch.tensor([[0, 0], [0, 0]], dtype=torch.int32), (0, 10)),
+    ],
+    ids=["all", "no edges", "two edges", "beyond the cutoff"],
+)
+def test_which_functions_count_on_any_edge(support, expected):
+    n_edges = 0 if support is None else len(support)
+    assert counting_range(torch.zeros(n_edges, 10), support) == expected
+
+
+@pytest.mark.parametrize("width", [None, 1 / 40])
+def test_functions_that_count_within_the_range_of_distances_hold_those_of_every_edge(width):
+    layer = sensitivities(20, width)
+    distances = torch.linspace(1.1, 4.9, 500)
+    begin, end = layer.span(1.1)
+    first, last = counting_range(*layer(distances))
+    assert begin <= first
+    assert last <= end
+    assert (begin, end) != (0, 20) or width is None
