@@ -23,8 +23,8 @@ import invarion as inv
 from invarion.graphs import Graph
 from invarion.models.edges import edge_geometry
 from invarion.models.environment import environment
-from invarion.models.radial import counting_range
 from invarion.models.kernels.geometry_loops import terms
+from invarion.models.radial import counting_range
 from measure import median_seconds, save
 from structures import write
 
