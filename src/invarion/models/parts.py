@@ -17,7 +17,7 @@ from invarion.models.environment import add_mixed_slopes, environment
 from invarion.models.kernels.autograd import no_second_slopes, wanted
 
 _WHOLE = 1 << 27  # numbers that may be held at once before a system is taken in parts
-_PART = 1 << 23  # numbers held for one part: few enough for memory to be reused instead of returned and cleared
+_PART = 1 << 24  # numbers held for one part: few enough for memory to be reused instead of returned and cleared
 
 
 class Factors(NamedTuple):
