@@ -4,10 +4,12 @@
     python benchmarks/reduced_ace.py --elements Si --cases a,b,d                                  # a part of it
     python benchmarks/reduced_ace.py --report runs/reduced_ace                                    # table and figure
 
-Cases, with equal radial functions, ranks and degree: (a) full linear, (b) reduced linear, (c) full + network,
-(d) reduced + network, (e) the same number truncated by degree + network, (f) a random subset of the same number +
-network, (g) reduced + polynomial; (b), (d) and (g) for each way of selecting. Every finished case is one JSON file, so
-that a stopped run goes on. Data: Zuo et al., J. Phys. Chem. A 124, 731 (2020), the published split.
+Cases, with the same leading radial functions, ranks and degree: (a) full linear, (b) reduced linear, (c) full +
+network, (d) reduced + network, (e) the same number truncated by degree + network, (f) a random subset of the same
+number + network, (g) reduced + polynomial; (b), (d) and (g) for each way of selecting. Reduced sets have mixtures of
+the leading radial functions besides (`--n-principal`), which would only repeat what a full set holds already. Every
+finished case is one JSON file, so that a stopped run goes on. Data: Zuo et al., J. Phys. Chem. A 124, 731 (2020), the
+published split.
 """
 
 import argparse
@@ -30,7 +32,7 @@ from invarion.models.ace.reduction import cost
 from invarion.training.linear import FitOptions, solve
 from measure import circumstances, save
 
-CUTOFFS = {"Cu": 4.2, "Ni": 4.2, "Li": 5.1, "Mo": 4.7, "Si": 4.7, "Ge": 5.0}
+CUTOFFS = {"Cu": 5.2, "Ni": 4.6, "Li": 6.0, "Mo": 4.7, "Si": 5.4, "Ge": 5.6}
 SELECTIONS = ("cheapest", "balanced", "conditioned")
 NAMES = {
     "a": "full linear",
@@ -71,22 +73,26 @@ def make_config(case: Case, settings: argparse.Namespace) -> AceConfig:
     readout = {"a": "linear", "b": "linear", "g": "polynomial"}.get(case.case, "mlp")
     sizes = {"n_radial": tuple(settings.n_radial), "max_rank": tuple(settings.max_rank)}
     sizes |= {"max_degree": settings.max_degree}
-    kind = "full" if case.case in "ac" else "reduced"
+    sizes |= {"n_principal": settings.n_principal, "basis": "reduced"}
+    if case.case in "ac":
+        sizes |= {"n_radial": tuple(settings.full_radial), "basis": "full", "n_principal": None}
+    sizes |= {"polynomial_degree": settings.polynomial_degree, "polynomial_budget": settings.polynomial_budget}
     cutoff = settings.cutoff or CUTOFFS[case.element]
-    config = inv.ace(cutoff, **sizes, basis=kind, readout=readout, hidden=tuple(settings.hidden))
+    config = inv.ace(cutoff, **sizes, readout=readout, hidden=tuple(settings.hidden))
     if case.selection:
         return config.model_copy(update={"selection": case.selection})
     if case.case in "ef":
-        return config.model_copy(update={"basis": rival_basis(case, config)})
+        basis = rival_basis(case, config, tuple(settings.full_radial))
+        return config.model_copy(update={"basis": basis, "n_principal": None})
     return config
 
 
-def rival_basis(case: Case, config: AceConfig) -> AceBasis:
+def rival_basis(case: Case, config: AceConfig, n_radial: tuple[int, ...]) -> AceBasis:
     """As many functions as the reduced set has: the cheapest of all, dependent or not, or a random choice."""
     from ase.data import atomic_numbers
 
     species = (atomic_numbers[case.element],)
-    full = full_basis(config, species)
+    full = full_basis(config.model_copy(update={"n_radial": n_radial}), species)
     size, functions = len(config.build_basis(species)), full.functions[0]
     if case.case == "e":
         kept = sorted(range(len(functions)), key=lambda i: cost(functions[i]))[:size]
@@ -229,13 +235,17 @@ def main() -> None:
     parser.add_argument("--elements", type=lambda text: text.split(","), default=list(CUTOFFS))
     parser.add_argument("--cases", type=lambda text: text.split(","), default=list("abcdefg"))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--n-radial", type=int, nargs="+", default=[12, 8, 5, 3], help="per degree")
+    parser.add_argument("--n-radial", type=int, nargs="+", default=[12, 5, 7, 3], help="per degree")
+    parser.add_argument("--full-radial", type=int, nargs="+", default=[12, 5, 4, 3], help="per degree, of full sets")
+    parser.add_argument("--n-principal", type=int, default=5, help="radial functions that are no mixtures")
     parser.add_argument("--max-rank", type=int, nargs="+", default=[0, 4, 4, 2], help="per degree")
     parser.add_argument("--max-degree", type=int, default=4)
     parser.add_argument("--cutoff", type=float, help="for all elements instead of each one's own, Angstrom")
     parser.add_argument("--selections", type=lambda text: text.split(","), default=list(SELECTIONS))
-    parser.add_argument("--hidden", type=int, nargs="+", default=[32, 32])
-    parser.add_argument("--epochs", type=int, default=20, help="of networks")
+    parser.add_argument("--hidden", type=int, nargs="+", default=[256])
+    parser.add_argument("--polynomial-degree", type=int, default=4)
+    parser.add_argument("--polynomial-budget", type=float, default=10.0)
+    parser.add_argument("--epochs", type=int, default=0, help="of training below the last layer of networks")
     parser.add_argument("--learning-rate", type=float, default=4e-3, help="of networks")
     parser.add_argument("--energy-weight", type=float, default=10.0)
     parser.add_argument("--threads", type=int, default=2)
@@ -247,7 +257,16 @@ def main() -> None:
         return
     if settings.smoke:
         small = {"elements": ["Li"], "n_radial": [2, 2, 1], "max_rank": [0, 1, 1], "max_degree": 3}
-        small |= {"seeds": 1, "hidden": [3], "every": 12, "epochs": 1, "cutoff": 4.0}
+        small |= {
+            "full_radial": [2, 2, 2],
+            "n_principal": 2,
+            "polynomial_budget": 4.0,
+            "seeds": 1,
+            "hidden": [3],
+            "every": 12,
+            "epochs": 1,
+            "cutoff": 4.0,
+        }
         vars(settings).update(small)
     torch.set_num_threads(settings.threads)
     print(json.dumps(circumstances()))

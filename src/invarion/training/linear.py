@@ -34,7 +34,8 @@ class FitOptions(BaseModel):
         method: "ridge", "bayesian_ridge", "ard" or "sparse"; see `solve_factor`.
         regularisation: strength of "ridge" on columns of unit norm; by generalised cross validation if None.
         smoothness: coefficients of functions, and of their products, may be as large as
-            (sum of n - 1 and rank over slots, + 1)^-smoothness; of all readouts but "embedding" and "kernel".
+            (sum of n - 1 and rank over slots, + 1 for each factor)^-smoothness; of all readouts but "embedding" and
+            "kernel".
         energy_weight: 1/eV.
         forces_weight: Angstrom/eV.
         stress_weight: 1/eV.
@@ -44,7 +45,8 @@ class FitOptions(BaseModel):
         progress: whether to show a bar on stderr.
         max_rounds: most Gauss-Newton steps of readout "embedding".
         tolerance: relative gain of a step below which they end.
-        epochs: passes over the structures that train the network of readout "mlp".
+        epochs: passes over the structures that train the hidden layers of readout "mlp" before its last layer and
+            linear part are solved for; none by default.
         learning_rate: the largest of its steps (`Muon`; cosine schedule).
         weight_decay: decoupled decay of its matrices.
         batch_size: structures per step.
@@ -55,7 +57,7 @@ class FitOptions(BaseModel):
 
     method: Literal["ridge", "bayesian_ridge", "ard", "sparse"] = "bayesian_ridge"
     regularisation: NonNegativeFloat | None = None
-    smoothness: NonNegativeFloat = 2.0
+    smoothness: NonNegativeFloat = 4.0
     energy_weight: NonNegativeFloat = 30.0
     forces_weight: NonNegativeFloat = 1.0
     stress_weight: NonNegativeFloat = 30.0
@@ -65,7 +67,7 @@ class FitOptions(BaseModel):
     progress: bool = False
     max_rounds: PositiveInt = 15
     tolerance: PositiveFloat = 1e-3
-    epochs: PositiveInt = 20
+    epochs: Annotated[int, Field(ge=0)] = 0
     learning_rate: PositiveFloat = 4e-3
     weight_decay: NonNegativeFloat = 0.03
     batch_size: PositiveInt = 2
@@ -75,9 +77,9 @@ class FitOptions(BaseModel):
 def fit(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | None = None) -> Potential:
     """Solve for the coefficients of an ACE potential; its network becomes float64.
 
-    Readouts that are linear in their coefficients (linear, polynomial, kernel) are solved in one step; "embedding" by
-    Gauss-Newton steps, each of which is such a solve; of "mlp" the linear part is solved for, then its network trained
-    on what is left over (`invarion.training.network_fit`).
+    Readouts that are linear in their coefficients (linear, polynomial, kernel, and mlp with hidden layers as they are)
+    are solved in one step; "embedding" by Gauss-Newton steps, each of which is such a solve. The hidden layers of "mlp"
+    are trained before if `epochs` says so (`invarion.training.network_fit`).
 
     Args:
         potential: of an `invarion.ace` config; changed in place.
@@ -101,9 +103,10 @@ def solve(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | 
     network = ace_network(potential)
     potential.double().eval()
     if any(type(readout) is Mlp for readout in network.readouts):
-        from invarion.training.network_fit import fit_network
+        from invarion.training.network_fit import train_hidden
 
-        return fit_network(potential, list(train), options)
+        if options.epochs:
+            train_hidden(potential, list(train), options)
     if any(type(readout) is Embedding for readout in network.readouts):
         from invarion.training.gauss_newton import solve_nonlinear
 
@@ -232,10 +235,10 @@ def prior_sizes(network: AceNetwork, smoothness: float) -> np.ndarray | None:
     if smoothness == 0.0 or any(type(readout) not in (Linear, Polynomial, Mlp) for readout in network.readouts):
         return None
     sizes = [
-        readout.totals(torch.tensor([sum(slot.n - 1 + slot.rank for slot in f.slots) for f in functions]))
+        readout.totals(1.0 + torch.from_numpy(network.config.oscillations(functions)))
         for functions, readout in zip(network.basis.functions, network.readouts, strict=True)
     ]
-    return (1.0 + torch.cat(sizes).double().numpy()) ** -smoothness
+    return torch.cat(sizes).numpy() ** -smoothness
 
 
 def ace_network(potential: Potential) -> AceNetwork:

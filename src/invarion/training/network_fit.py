@@ -1,4 +1,4 @@
-"""The network of an ACE potential, fitted to what its linear part leaves over, on tables of the functions."""
+"""Hidden layers of an ACE potential's network, trained on what its linear part leaves over, on tables of functions."""
 
 import copy
 import logging
@@ -23,11 +23,10 @@ from invarion.training.linear import (
     ace_network,
     checked_rows,
     coefficients,
-    prior_sizes,
     set_coefficients,
 )
 from invarion.training.muon import Muon
-from invarion.training.regression import Solution, solve_factor
+from invarion.training.regression import solve_factor
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -54,8 +53,8 @@ class _Task(NamedTuple):
     strain_weight: Tensor
 
 
-def fit_network(potential: Potential, train: "list[Atoms]", options: FitOptions) -> Solution:
-    """Solve for the linear part, then train the networks on the rest, by Muon with a cosine schedule.
+def train_hidden(potential: Potential, train: "list[Atoms]", options: FitOptions) -> None:
+    """Solve for the linear part alone, then train the networks on the rest, by Muon with a cosine schedule.
 
     Radial functions stay as they are, so that functions and their derivatives are computed once, and an epoch is
     hardly more than one product with them. Averaged weights of the last steps are kept: what keeps a network from
@@ -67,9 +66,6 @@ def fit_network(potential: Potential, train: "list[Atoms]", options: FitOptions)
         options: energy, forces and stress weights of both parts; method of the linear one; epochs, learning_rate,
             weight_decay, batch_size and seed of the networks'.
 
-    Returns:
-        Solution of the linear part; its covariance is that of the linear coefficients, with the networks as they are.
-
     Raises:
         ConfigError: tables that would take more than 12 GB.
         DataError: numbers that are not finite; names the frame.
@@ -77,17 +73,19 @@ def fit_network(potential: Potential, train: "list[Atoms]", options: FitOptions)
     network = ace_network(potential)
     readouts = [readout for readout in network.readouts if isinstance(readout, Mlp)]
     set_coefficients(network, np.zeros(len(coefficients(network))))
-    for readout in readouts:
-        readout.last.weight.data.zero_()
     tasks, factor = _tabulate(potential, train, options)
-    solution = solve_factor(factor, options.method, options.regularisation, prior_sizes(network, options.smoothness))
-    set_coefficients(network, solution.weights)
+    sizes = [1.0 + network.config.oscillations(functions) for functions in network.basis.functions]
+    solution = solve_factor(
+        factor, options.method, options.regularisation, np.concatenate(sizes) ** -options.smoothness
+    )
+    parts = torch.from_numpy(solution.weights).split([len(readout.weight) for readout in readouts])
+    for readout, part in zip(readouts, parts, strict=True):
+        readout.weight.data.copy_(part)
     tasks = [_less_linear(task, readouts) for task in tasks]
     known = sum(float((task.forces_weight > 0).sum()) for task in tasks)
     rest = math.sqrt(sum(float(_squares(task, None)) for task in tasks) / max(1.0, known))
     if rest > 0:
         _train(readouts, tasks, rest, options)
-    return solution
 
 
 def _tabulate(potential: Potential, train: "list[Atoms]", options: FitOptions) -> tuple[list[_Task], Factor]:
@@ -95,7 +93,7 @@ def _tabulate(potential: Potential, train: "list[Atoms]", options: FitOptions) -
     network, parts = ace_network(potential), samples(train, potential.cutoff)
     _check_size(parts, max(map(len, network.basis.functions)))
     tabulator = Tabulator(network.descriptor)
-    width = 1 + len(coefficients(network))
+    width = 1 + sum(map(len, network.basis.functions))
     tasks, waiting, factor = [], [], Factor(np.zeros((width, width)), 0)
     for number, sample in enumerate(parts):
         index = potential.species_index(sample.graph.species)

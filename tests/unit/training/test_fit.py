@@ -10,6 +10,7 @@ from ase.build import bulk
 
 import invarion as inv
 from invarion.exceptions import ConfigError, DataError
+from invarion.models.ace.perceptron import Mlp
 from invarion.models.ace.readout import Linear, Polynomial
 from invarion.training.linear import FitOptions, coefficients, solve
 
@@ -54,7 +55,9 @@ def test_a_linear_teacher_is_found_again(method):
     known = teacher()
     frames = labelled(crystals(), known)
     student = inv.Potential(known.config, [29], [-3.0])
-    inv.fit(student, frames, FitOptions(method=method, regularisation=1e-14 if method == "ridge" else None))
+    # the teacher's coefficients are of one size, whether their functions oscillate or not
+    strength = 1e-14 if method == "ridge" else None
+    inv.fit(student, frames, FitOptions(method=method, regularisation=strength, smoothness=0.0))
     prediction, expected = student.predict(frames), known.predict(frames)
     np.testing.assert_allclose(prediction.forces, expected.forces, atol=2e-4)
     np.testing.assert_allclose(prediction.energy, expected.energy, atol=2e-4)
@@ -82,6 +85,19 @@ def test_totals_add_up_over_the_factors_of_each_product():
     numbers = torch.tensor([1, 10])
     assert readout.totals(numbers).tolist() == [1, 10, 2, 11, 20, 3, 12, 21, 30]
     assert Linear(2).totals(numbers).tolist() == [1, 10]
+    assert Mlp(2, (4, 3)).totals(numbers).tolist() == [1, 10, 1, 1, 1]
+
+
+@pytest.mark.parametrize("degree", [2, 3, 4])
+@pytest.mark.parametrize("budget", [None, 6.5])
+def test_a_polynomial_is_the_sum_of_its_products(degree, budget):
+    readout = Polynomial(4, degree, torch.tensor([0.0, 1.0, 2.5, 1.0]), budget).double()
+    readout.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    readout.scale = torch.tensor([1.0, 2.0, 3.0, 0.5]).double()
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(1)).double()
+    torch.testing.assert_close(readout(x), readout.features(x) @ readout.weight)
+    if budget:
+        assert float(readout.totals(torch.tensor([1.0, 2.0, 3.5, 2.0])).max()) <= budget
 
 
 def test_smoothness_keeps_products_of_oscillating_functions_small():

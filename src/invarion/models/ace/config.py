@@ -17,7 +17,8 @@ from pydantic import (
 
 from invarion.exceptions import ConfigError
 from invarion.models.ace.basis import AceBasis
-from invarion.models.ace.enumeration import Truncation, enumerate_coupled
+from invarion.models.ace.contraction import mixing_weights
+from invarion.models.ace.enumeration import Coupled, Slot, Truncation, enumerate_coupled
 from invarion.models.ace.radial import Family
 from invarion.models.zbl import ZblCore
 
@@ -74,6 +75,7 @@ class AceConfig(BaseModel):
     radial_parameter: PositiveFloat = 3.0
     n_base: Width | None = None
     contraction: Literal["none", "optimal"] = "optimal"
+    n_principal: Width | None = None
     cutoffs: dict[str, PositiveFloat] = Field(default_factory=dict)
     inner_cutoff: NonNegativeFloat = 0.0
     inner_width: PositiveFloat = 0.2
@@ -81,9 +83,10 @@ class AceConfig(BaseModel):
     elements: dict[str, ElementSettings] = Field(default_factory=dict)
     readout: Readout = "linear"
     n_densities: Annotated[int, Field(ge=2)] = 2
-    hidden: tuple[Width, ...] = (32, 32)
-    input_smoothness: NonNegativeFloat = 2.0
-    polynomial_degree: Annotated[int, Field(ge=2, le=3)] = 2
+    hidden: tuple[Width, ...] = (256,)
+    input_smoothness: NonNegativeFloat = 3.0
+    polynomial_degree: Annotated[int, Field(ge=2, le=4)] = 2
+    polynomial_budget: PositiveFloat | None = None
     n_centers: Width = 300
 
     @model_validator(mode="after")
@@ -93,6 +96,8 @@ class AceConfig(BaseModel):
             raise ConfigError(
                 f"radial_parameter is {self.radial_parameter}; ChebPow is twice differentiable at the cutoff from 3 on"
             )
+        if self.n_principal is not None and self.contraction != "optimal":
+            raise ConfigError(f"n_principal is {self.n_principal}, which takes contraction 'optimal'; leave one out")
         longest = max(self.cutoffs.values(), default=0.0)
         if longest > self.cutoff:
             raise ConfigError(f"cutoffs has {longest} A, more than cutoff {self.cutoff} A; raise cutoff")
@@ -112,6 +117,22 @@ class AceConfig(BaseModel):
         if n_radial[0] < 1 or min(max_rank) < 0 or max(max_rank) > 6:
             raise ConfigError(f"n_radial is {n_radial} and max_rank {max_rank}; n_radial >= 1 at degree 1, ranks 0..6")
         return Truncation(n_radial, max_rank, self.total_degree if own.total_degree is None else own.total_degree)
+
+    def oscillations(self, functions: Sequence[Coupled]) -> np.ndarray:
+        """(B,) how much functions oscillate: the sum of n - 1 and rank over their slots.
+
+        A radial function that is a mixture of the leading ones counts as these do on the average.
+
+        >>> AceConfig(cutoff=5.0).oscillations(enumerate_coupled(Truncation((2, 2), (1, 1)))).tolist()
+        [0.0, 1.0, 0.0, 1.0, 2.0, 2.0, 3.0, 4.0]
+        """
+        return np.array([sum(self._oscillation(slot) for slot in function.slots) for function in functions])
+
+    def _oscillation(self, slot: Slot) -> float:
+        if self.n_principal is None or slot.n <= self.n_principal or slot.rank == 0:
+            return float(slot.n - 1 + slot.rank)
+        weights = mixing_weights(self.n_principal)
+        return float(np.arange(self.n_principal) @ weights) + slot.rank
 
     def pair_cutoffs(self, species: tuple[int, ...]) -> np.ndarray:
         """(S, S) cutoffs in Angstrom by element of center and neighbour."""
@@ -256,15 +277,17 @@ def ace(
         basis: "full": every linearly independent function; "reduced": a functionally independent subset, certified;
             or an `AceBasis`.
         readout: "linear"; "embedding" (Finnis-Sinclair: linear plus square roots of further linear densities);
-            "polynomial" of the functions; "mlp" (linear part plus a network of the standardised functions); "kernel"
+            "polynomial" of the functions; "mlp" (linear part plus a network of the scaled functions); "kernel"
             (energies alone, through scikit-learn).
         settings: the other fields of `AceConfig`: total_degree (limit on the sum of n - 1 and rank), selection
             ("cheapest", "balanced", "conditioned") and min_per_degree of a reduced basis; radial ("SBessel",
             "ChebExpCos", "ChebPow", "ChebLinear"), radial_parameter, n_base (base functions that radial functions are
-            combined from) and contraction ("optimal" combines them by their variance in the training structures);
+            combined from), contraction ("optimal" combines them by their variance in the training structures) and
+            n_principal (radial functions beyond it are mixtures of those up to it; see `optimal_contraction`);
             cutoffs ({"Si-O": 4.0}), inner_cutoff, inner_width, zbl; elements ({"H": {"max_rank": 2}});
             n_densities; hidden (widths) and input_smoothness (how much less a network sees of functions that
-            oscillate; see `Mlp`); polynomial_degree, n_centers.
+            oscillate; see `Mlp`); polynomial_degree and polynomial_budget (limit on the sum over the factors of a
+            product of how much they oscillate, plus 1 each; see `Polynomial`), n_centers.
 
     Raises:
         ConfigError: a setting out of range or inconsistent.

@@ -54,7 +54,7 @@ class AceNetwork(nn.Module):
             index: (N,) species indices.
         """
         if self.config.contraction == "optimal":
-            optimal_contraction(self.descriptor, graph, index)
+            optimal_contraction(self.descriptor, graph, index, self.config.n_principal)
         for readout, invariants in zip(self.readouts, self.descriptor(graph, index), strict=True):
             readout.calibrate(invariants)
 
@@ -115,15 +115,14 @@ class Readouts(nn.ModuleList):
 
 def build_readout(config: AceConfig, functions: Sequence[Coupled]) -> Linear:
     """The readout of one element with these functions."""
-    n_functions = len(functions)
+    n_functions, sizes = len(functions), torch.from_numpy(config.oscillations(functions))
     if config.readout == "polynomial":
-        return Polynomial(n_functions, config.polynomial_degree)
+        return Polynomial(n_functions, config.polynomial_degree, sizes, config.polynomial_budget)
     if config.readout == "kernel":
         return Kernel(n_functions, config.n_centers)
     if config.readout == "embedding":
         return Embedding(n_functions, config.n_densities)
     if config.readout == "mlp":
-        sizes = torch.tensor([sum(slot.n - 1 + slot.rank for slot in f.slots) for f in functions])
         return Mlp(n_functions, config.hidden, sizes, config.input_smoothness)
     return Linear(n_functions)
 

@@ -5,8 +5,9 @@ in one step where the energy is linear in the coefficients, by Gauss-Newton step
 network are not among the coefficients; they are trained.
 """
 
-from itertools import combinations_with_replacement
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -55,30 +56,41 @@ class Linear(nn.Module):
 
 
 class Polynomial(Linear):
-    r"""Energy polynomial in the functions, each divided by its root mean square: all products up to a degree.
+    r"""Energy polynomial in the functions, each divided by its root mean square: products up to a degree.
 
-    Products of a few functionally independent functions reach what the full list holds and more; without atoms around
-    all of them vanish.
+    .. math:: E = \sum_p w_p \prod_{k \in p} \frac{B_k}{s_k}, \qquad \sum_{k \in p} (o_k + 1) \le \text{budget}
+
+    with :math:`o_k` how much a function oscillates; products of one factor are always all there. Products of a few
+    functionally independent functions reach what the full list holds and more; without atoms around all vanish. The
+    many products of functions that oscillate cost most and help least, hence the budget.
 
     Args:
         n_functions: B.
-        degree: 2 or 3.
+        degree: 2 to 4.
+        sizes: (B,) o_k; zeros if not given.
+        budget: limit on products of two or more factors; none if None.
     """
 
     scale: Tensor
     _factors: Tensor
+    _lefts: Tensor
+    _pairs: Tensor
+    _ends: Tensor
+    _second: Tensor
+    _third: Tensor
+    _fourth: Tensor
 
-    def __init__(self, n_functions: int, degree: int) -> None:
+    def __init__(self, n_functions: int, degree: int, sizes: Tensor | None = None, budget: float | None = None) -> None:
         nn.Module.__init__(self)
         self.degree = degree
-        products = [
-            [*product, *[n_functions] * (degree - len(product))]
-            for d in range(1, degree + 1)
-            for product in combinations_with_replacement(range(n_functions), d)
-        ]
+        costs = np.ones(n_functions) if sizes is None else 1.0 + sizes.double().numpy()
+        products = _products(costs, degree, budget)
+        padded = [[*product, *[n_functions] * (degree - len(product))] for product in products]
         self.weight = nn.Parameter(torch.zeros(len(products)))
         self.register_buffer("scale", torch.ones(n_functions))
-        self.register_buffer("_factors", torch.tensor(products).T.contiguous(), persistent=False)
+        self.register_buffer("_factors", torch.tensor(padded).T.contiguous(), persistent=False)
+        for name, value in _matrices(products, costs)._asdict().items():
+            self.register_buffer(f"_{name}", value, persistent=False)
 
     def calibrate(self, invariants: Tensor) -> None:
         """Set the scale of each function to its root mean square."""
@@ -94,14 +106,26 @@ class Polynomial(Linear):
         return torch.cat([numbers, numbers.new_zeros(1)])[self._factors].sum(0)
 
     def forward(self, invariants: Tensor) -> Tensor:
-        """Energies (N,) of invariants (N, B); products of two through one matrix, which is many times faster."""
-        if self.degree > 2:
-            return super().forward(invariants)
-        scaled = invariants / self.scale
-        n = scaled.shape[1]
-        one, two = self._factors[:, n:]
-        matrix = scaled.new_zeros(n, n).index_put((one, two), self.weight[n:])
-        return scaled @ self.weight[:n] + ((scaled @ matrix) * scaled).sum(1)
+        r"""Energies (N,) of invariants (N, B), through matrices, which is many times faster than product by product.
+
+        .. math:: E = w x + s M_2 x + y M_3 x + y M_4 z
+
+        with s some of the functions x, and y, z products of two.
+        """
+        x = invariants / self.scale
+        y = x[:, self._pairs[0]] * x[:, self._pairs[1]]
+        z = x[:, self._ends[0]] * x[:, self._ends[1]]
+        start = x.shape[1]
+        energies = x @ self.weight[:start]
+        sides = ((x[:, self._lefts], x, self._second), (y, x, self._third), (y, z, self._fourth))
+        for left, right, entries in sides:
+            stop = start + entries.shape[1]
+            if stop > start:
+                matrix = x.new_zeros(left.shape[1], right.shape[1])
+                matrix = matrix.index_put((entries[0], entries[1]), self.weight[start:stop])
+                energies = energies + ((left @ matrix) * right).sum(1)
+            start = stop
+        return energies
 
     def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
         """The products, and their derivatives."""
@@ -112,6 +136,58 @@ class Polynomial(Linear):
             others = torch.cat([self._factors[:place], self._factors[place + 1 :]])
             slopes.index_put_((columns, row), padded.T[others].prod(0), accumulate=True)
         return self.features(invariants), slopes[:, :-1].permute(2, 0, 1) / self.scale
+
+
+class _Matrices(NamedTuple):
+    """How `Polynomial.forward` goes through the products: cheap factors to the left, of which there are few.
+
+    lefts (S,) are the cheaper factors of products of two; pairs (2, Y) and ends (2, Z) the cheaper and the dearer pairs
+    of factors of longer ones. second, third and fourth (2, P_d) say where products are in the matrices between lefts
+    and functions, pairs and functions, pairs and ends.
+    """
+
+    lefts: Tensor
+    pairs: Tensor
+    ends: Tensor
+    second: Tensor
+    third: Tensor
+    fourth: Tensor
+
+
+def _matrices(products: list[tuple[int, ...]], costs: np.ndarray) -> _Matrices:
+    """Of products ordered by their number of factors."""
+    lists = [
+        [sorted(product, key=lambda k: (costs[k], k)) for product in products if len(product) == d] for d in (2, 3, 4)
+    ]
+    twos, threes, fours = (
+        torch.tensor(x, dtype=torch.int64).view(-1, d).T for d, x in zip((2, 3, 4), lists, strict=True)
+    )
+    lefts, first = torch.unique(twos[0], return_inverse=True)
+    pairs, low = torch.unique(torch.cat([threes[:2], fours[:2]], 1), dim=1, return_inverse=True)
+    ends, high = torch.unique(fours[2:], dim=1, return_inverse=True)
+    low3, low4 = low.split([threes.shape[1], fours.shape[1]])
+    entries = torch.stack([first, twos[1]]), torch.stack([low3, threes[2]]), torch.stack([low4, high])
+    return _Matrices(lefts, pairs, ends, *entries)
+
+
+def _products(costs: np.ndarray, degree: int, budget: float | None) -> list[tuple[int, ...]]:
+    """Products by number of factors: of one factor all, of more those whose costs add up to the budget at most.
+
+    >>> _products(np.array([1.0, 2.0]), 3, 3.0)
+    [(0,), (1,), (0, 0), (0, 1), (0, 0, 0)]
+    """
+    limit = np.inf if budget is None else budget
+    products: list[tuple[int, ...]] = [(k,) for k in range(len(costs))]
+    last = products
+    for _ in range(degree - 1):
+        last = [
+            (*product, k)
+            for product in last
+            for k in range(product[-1], len(costs))
+            if costs[list(product)].sum() + costs[k] <= limit
+        ]
+        products = products + last
+    return products
 
 
 class Kernel(Linear):

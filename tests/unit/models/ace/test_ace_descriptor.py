@@ -12,6 +12,7 @@ from invarion.geometry import random_rotation
 from invarion.models.ace.basis import AceBasis
 from invarion.models.ace.config import AceConfig, ace_basis, full_basis
 from invarion.models.ace.design import DesignBuilder
+from invarion.models.ace.enumeration import Coupled, Slot
 from invarion.models.ace.network import AceNetwork
 from invarion.models.ace.plan import compile_plan, gradient_terms
 from invarion.models.ace.radial import RadialFunctions, radial_values, smooth_combinations
@@ -255,3 +256,31 @@ def test_the_core_is_zero_from_its_outer_distance_on_and_repels_inside():
         graph = inv.graph(Atoms("SiCu", [(0, 0, 0), (0, 0, distance)]), 5.0)
         values.append(float(core(graph, index_of(graph)).sum()))
     assert values[0] / values[1] == pytest.approx(8.0, rel=0.1)
+
+
+def test_mixed_radial_functions_are_mostly_made_of_the_leading_ones():
+    graph = inv.graph(cluster(30), 5.0)
+    found = {}
+    for n_principal in (None, 2):
+        network = AceNetwork(inv.ace(5.0, n_radial=4, max_rank=2, n_principal=n_principal), (14, 29)).double()
+        network.calibrate(graph, index_of(graph))
+        found[n_principal] = network.descriptor.radial.coefficients
+    radials = network.descriptor.radial.radials
+    for place, (n, rank) in enumerate(radials):
+        plain, mixed = (found[k][0, 0, place] for k in (None, 2))
+        if n <= 2 or rank == 0:
+            torch.testing.assert_close(mixed, plain)
+            continue
+        leading = torch.stack([found[None][0, 0, radials.index((k, rank))] for k in (1, 2)])
+        rest = mixed - 0.2 * plain
+        shares = torch.linalg.lstsq(leading.T, rest).solution
+        torch.testing.assert_close(shares @ leading, rest)
+        assert float(shares.norm()) == pytest.approx(1.0)
+
+
+def test_mixtures_count_as_what_they_are_made_of():
+    config = inv.ace(5.0, n_radial=4, n_principal=2)
+    functions = [Coupled((slot,), slot.rank) for slot in (Slot(0, 2, 1), Slot(0, 4, 1), Slot(0, 4, 0))]
+    assert config.oscillations(functions) == pytest.approx([2.0, 1.0 + 1 / 3, 3.0])
+    with pytest.raises(ValueError, match="n_principal"):
+        inv.ace(5.0, contraction="none", n_principal=2)
