@@ -279,7 +279,10 @@ def _sum_by(values: Tensor, group: Tensor, n_groups: int) -> Tensor:
 
 def _species_index(species: tuple[int, ...]) -> Tensor:
     """(120,) int64: place of each atomic number in species, -1 for the others."""
-    return torch.tensor([species.index(number) if number in species else -1 for number in range(120)])
+    places = [-1] * 120
+    for place, number in enumerate(species):
+        places[number] = place
+    return torch.tensor(places)
 
 
 def _unknown(numbers: Tensor, species: tuple[int, ...]) -> str:

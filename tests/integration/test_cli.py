@@ -141,7 +141,7 @@ def test_a_search_is_stopped_by_ctrl_c_and_goes_on(tmp_path):
     journal = tmp_path / "search.jsonl"
     command = [sys.executable, "-m", "invarion.cli", "basis", "--ranks", "6", "--json", "--resume", str(journal)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as search:
-        while search.poll() is None and '"degree 5"' not in (journal.read_text() if journal.exists() else ""):
+        while search.poll() is None and '"degree 2"' not in (journal.read_text() if journal.exists() else ""):
             time.sleep(0.01)
         search.send_signal(signal.SIGINT)
         out, err = search.communicate()
