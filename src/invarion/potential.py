@@ -280,8 +280,8 @@ def _sum_by(values: Tensor, group: Tensor, n_groups: int) -> Tensor:
 def _species_index(species: tuple[int, ...]) -> Tensor:
     """(120,) int64: place of each atomic number in species, -1 for the others."""
     places = [-1] * 120
-    for place, number in enumerate(species):
-        places[number] = place
+    for which, number in enumerate(species):
+        places[number] = which
     return torch.tensor(places)
 
 
