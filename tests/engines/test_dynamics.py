@@ -45,7 +45,7 @@ def test_sound_forces_keep_the_energy():
 class Pushed(Calculator):
     """A constant force along x under an energy of zero: atoms are accelerated, and the total energy grows."""
 
-    implemented_properties = ["energy", "forces"]  # noqa: RUF012
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012 - ASE's form
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes) -> None:
         super().calculate(atoms, properties, system_changes)

@@ -111,7 +111,7 @@ def test_light_imports(statement):
 
 
 def test_a_first_prediction_loads_no_compiler(tmp_path):
-    # torch's own, and sympy with it, take two seconds; what each of the others takes is a tenth of a prediction
+    # torch's own, and sympy with it, take two seconds; the others some tenths of a second each
     import invarion
 
     potential = invarion.Potential(invarion.hip_hop_nn(cutoff=3.0, n_features=4, n_interactions=1), [1])

@@ -54,7 +54,7 @@ def coincident(atoms: Atoms, distance: float = COINCIDENT) -> tuple[int, int] | 
         >>> coincident(Atoms("H3", [(0, 0, 0), (1, 0, 0), (5, 0, 0)], cell=[5, 5, 5], pbc=True))
         (0, 2)
     """
-    from scipy.spatial import KDTree  # takes as long to import as a first prediction does
+    from scipy.spatial import KDTree  # a third of a second, which a first prediction need not wait for
 
     pbc = np.asarray(atoms.pbc, dtype=bool)
     box = complete_cell(np.where(pbc[:, None], atoms.cell.array, 0.0))

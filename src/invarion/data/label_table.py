@@ -100,7 +100,7 @@ class LabelTable:
         header, *lines = self._lines()
         table = Table(title=f"Labels of {self.n_structures} structures", caption="\n".join(self._remarks()) or None)
         for name, column in zip(header, ("left", "left", "right", "right", "left"), strict=True):
-            table.add_column(name, justify=column)  # type: ignore[arg-type]
+            table.add_column(name, justify=column)  # type: ignore[arg-type]  # these are words of rich
         for line in lines:
             absent = line[1:3] == ("missing", str(self.n_structures))
             table.add_row(*line, style="bold red" if absent else None)

@@ -44,7 +44,7 @@ class Calculator(AseCalculator):
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012 (ASE's own form)
-    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
+    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012 (likewise)
 
     def __init__(
         self,

@@ -51,7 +51,7 @@ def wigner(matrix: np.ndarray, rank: int) -> np.ndarray:
     if matrix.shape != (3, 3):
         raise ConfigError(f"a rotation matrix must have shape (3, 3); got {matrix.shape}")
     turned, vector = np.ones((1, 1)), matrix[np.ix_(_YZX, _YZX)]
-    for l in range(1, rank + 1):  # noqa: E741
+    for l in range(1, rank + 1):  # noqa: E741 - the letter of ranks
         table = stretched_table(l, l - 1)
         turned = np.einsum("mab,ac,bd,ncd->mn", table, turned, vector, table, optimize=True)
     return turned

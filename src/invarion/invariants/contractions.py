@@ -137,7 +137,7 @@ def from_matrix(slots: Sequence[int], matrix: Matrix, epsilon: bool = False) -> 
     n = len(slots)
     edges = tuple((a, b, rows[a][b]) for a in range(n) for b in range(a + 1, n) if rows[a][b])
     triple = tuple(v for v in range(n) if rows[n][v]) if epsilon else None
-    return Contraction(tuple(sorted(slots)), edges, triple)  # type: ignore[arg-type]
+    return Contraction(tuple(sorted(slots)), edges, triple)  # type: ignore[arg-type]  # a triple has three
 
 
 def contraction_data(contraction: Contraction) -> list:
@@ -151,7 +151,7 @@ def read_contraction(data: Sequence) -> Contraction:
     vertices, edges, *epsilon = data
     triple = tuple(int(v) for v in epsilon[0]) if epsilon else None
     edges = tuple((int(a), int(b), int(m)) for a, b, m in edges)
-    return Contraction(tuple(int(v) for v in vertices), edges, triple)  # type: ignore[arg-type]
+    return Contraction(tuple(int(v) for v in vertices), edges, triple)  # type: ignore[arg-type]  # a triple has three
 
 
 def _tensor_name(slot: int, ranks: Sequence[int]) -> str:

@@ -89,7 +89,7 @@ def _collect(result: np.ndarray, key: tuple, entries: list[tuple[int, np.ndarray
     flat = splits.field.matmul(stacked.reshape(-1, prod(table.shape[1:])), table.reshape(len(table), -1).T)
     rows = np.array([row for row, _ in entries])
     part = flat.reshape(len(rows), len(result), -1).transpose(1, 0, 2)
-    np.add.at(result[:, :, splits.slices[slot]], (slice(None), rows), part)  # type: ignore[arg-type]
+    np.add.at(result[:, :, splits.slices[slot]], (slice(None), rows), part)  # type: ignore[arg-type]  # slices are indices, too
 
 
 class _Splits:

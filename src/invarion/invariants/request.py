@@ -112,7 +112,7 @@ def _whole(what: str, value: object, least: int) -> int:
     """The value as int, if it is a whole number that is large enough."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise BasisError(f"{what} is {value!r}; it must be a whole number >= {least}")
-    number = value.__index__()  # type: ignore[attr-defined]
+    number = value.__index__()  # type: ignore[attr-defined]  # it has one, see above
     if number < least:
         raise BasisError(f"{what} is {number}; it must be {least} or larger")
     return number

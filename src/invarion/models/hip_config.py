@@ -175,6 +175,7 @@ class HipConfig(BaseModel):
         return Sensitivities(self.n_sensitivities, *places, self.cutoff_function, self.sensitivity_width)
 
     def _head(self) -> tuple[int, Callable[[int], nn.Module]]:
+        """Highest rank, and what makes features of the tensors of so many neurons; every kind has its own."""
         raise NotImplementedError
 
 

@@ -62,7 +62,7 @@ class Muon(AdamW):
         super().__init__(groups, lr=lr, betas=betas, fused=True)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  # torch has overloads
         """One step; gradients of matrices are used up by it."""
         loss = None
         if closure is not None:

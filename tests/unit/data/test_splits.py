@@ -61,10 +61,10 @@ def test_the_split_of_a_seed_never_changes():
 
 
 def test_random_state_is_untouched():
-    np.random.seed(3)  # noqa: NPY002
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    np.random.seed(3)  # noqa: NPY002 - the old state must stay
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 - the old state must stay
     split(numbered(9))
-    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002 - the old state must stay
 
 
 def test_every_structure_is_equally_likely_to_be_tested():

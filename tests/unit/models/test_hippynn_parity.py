@@ -97,7 +97,7 @@ def hippynn_numbers(network, readout, batch) -> tuple[np.ndarray, np.ndarray]:
     return energy[:, 0].detach().numpy(), forces.numpy()
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore")  # hippynn's own
 @pytest.mark.parametrize("case", CASES)
 def test_energies_and_forces_are_hippynns(case, record_property):
     network, readout = hippynn_models(*CASES[case])
@@ -112,7 +112,7 @@ def test_energies_and_forces_are_hippynns(case, record_property):
     assert np.abs(ours.energy.numpy() - energy).max() < TOLERANCE * np.abs(energy).max()
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore")  # hippynn's own
 def test_the_order_of_species_matters_and_is_checked():
     network, readout = hippynn_models("Hipnn", {})
     with pytest.raises(ConfigError, match="in this order"):
@@ -121,7 +121,7 @@ def test_the_order_of_species_matters_and_is_checked():
         convert_hippynn(network, readout, species=[1, 6])
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore")  # hippynn's own
 def test_other_sensitivities_are_refused():
     from hippynn.layers.hiplayers import SensitivityBottleneck
 

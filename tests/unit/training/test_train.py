@@ -283,7 +283,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, file_size_limit):
 def test_the_process_is_left_as_it_was(tmp_path):
     torch.manual_seed(3)
     state, threads, handler = torch.get_rng_state(), torch.get_num_threads(), signal.getsignal(signal.SIGINT)
-    numbers, filters = np.random.get_state()[1].copy(), list(warnings.filters)  # noqa: NPY002
+    numbers, filters = np.random.get_state()[1].copy(), list(warnings.filters)  # noqa: NPY002 - the old state must stay
     level = logging.getLogger("lightning.pytorch").level
     with torch.no_grad():
         train(fresh(), TRAIN, VALID, FAST.model_copy(update={"dtype": "float64"}), tmp_path)
@@ -292,7 +292,7 @@ def test_the_process_is_left_as_it_was(tmp_path):
     assert torch.get_num_threads() == threads
     assert torch.get_default_dtype() == torch.float32
     assert signal.getsignal(signal.SIGINT) is handler
-    assert np.array_equal(np.random.get_state()[1], numbers)  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], numbers)  # noqa: NPY002 - the old state must stay
     assert warnings.filters == filters
     assert logging.getLogger("lightning.pytorch").level == level
 

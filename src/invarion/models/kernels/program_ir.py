@@ -201,7 +201,7 @@ def _copy(module: ir.Module, shape: Shape, inwards: bool) -> ir.Function:
 def _move(builder: ir.IRBuilder, outer: ir.Value, inner: ir.Value, inwards: bool, shape: Shape, vector: bool) -> None:
     """One vector or one number, between an array and a scratch row."""
     if vector:
-        outer, inner = (builder.bitcast(p, shape.vector.as_pointer()) for p in (outer, inner))  # type: ignore[assignment]
+        outer, inner = (builder.bitcast(p, shape.vector.as_pointer()) for p in (outer, inner))  # type: ignore[assignment]  # two
     source, target = (outer, inner) if inwards else (inner, outer)
     builder.store(builder.load(source, align=shape.bits // 8), target, align=shape.bits // 8)
 
