@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-_WORTH = 1000  # edges and atoms of a batch that are worth a thread; steps of less are slower with it than without
+_WORTH = 2000  # edges and atoms of a batch that are worth a thread; steps of less are slower with it than without
 
 
 @contextmanager

@@ -16,7 +16,7 @@ def four_threads():
 
 @pytest.mark.parametrize(
     ("cost", "device", "used"),
-    [(0.0, "cpu", 1), (648.0, "cpu", 1), (1999.0, "cpu", 1), (3500.0, "cpu", 3), (1e6, "cpu", 4), (10.0, "cuda", 4)],
+    [(0.0, "cpu", 1), (648.0, "cpu", 1), (3999.0, "cpu", 1), (7000.0, "cpu", 3), (1e6, "cpu", 4), (10.0, "cuda", 4)],
 )
 def test_a_batch_gets_the_threads_that_it_is_worth(four_threads, cost, device, used):
     with threads_worth(cost, torch.device(device)):
