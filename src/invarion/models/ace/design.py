@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from invarion.geometry import harmonics
@@ -14,6 +15,7 @@ from invarion.models.ace.plan import Dots, GradientTerms, Plan, gradient_terms
 from invarion.models.ace.readout import Linear
 
 _ATOMS = 16  # atoms whose sensitivities are held at once
+_FEW = 0.1  # part of a matrix that may differ from zero where a sparse product pays
 
 
 class Design(NamedTuple):
@@ -71,24 +73,28 @@ class DesignBuilder:
         for element in range(self.plan.n_species):
             atoms = np.flatnonzero(index.numpy() == element)
             columns = slice(self.offsets[element], self.offsets[element + 1])
-            for atom, (features, jacobian) in zip(atoms.tolist(), self._features(element, values[atoms]), strict=True):
+            sensitivities = self._sensitivities(element, values[atoms])
+            for atom, (features, jacobian, bends) in zip(atoms.tolist(), sensitivities, strict=True):
                 design.energy[columns] += features
                 mine = slice(starts[atom], starts[atom + 1])
-                rows = self._edge_rows(slopes[mine], neighbor[mine], jacobian)
+                rows = _bent(self._edge_rows(slopes[mine], neighbor[mine], jacobian), bends, len(features))
                 _scatter(design, columns, atom, graph.neighbors[mine].numpy(), graph.vectors[mine].numpy(), rows)
         return design._replace(forces=design.forces.reshape(-1, self.n_columns))
 
-    def _features(self, element: int, values: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each atom, what its coefficients multiply (P,), and its derivatives (P, n_values) over A-basis values."""
+    def _sensitivities(
+        self, element: int, values: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """For each atom, what its coefficients multiply (P,), the functions' slopes (B, n_values), and `bends` (S, B).
+
+        Bends are the slopes in the functions of the last S of what coefficients multiply, as readouts give them.
+        """
         dots, terms, readout = self.plan.dots[element], self.terms[element], self.readouts[element]
         for part in np.array_split(values, -(-len(values) // _ATOMS)) if len(values) else ():
             pairs = [jacobian_of_atom(self.plan, dots, terms, row) for row in part]
             invariants = torch.from_numpy(np.array([functions for functions, _ in pairs]))
-            features, slopes = readout.sensitivities(invariants)
-            rows = features.detach().numpy()
-            bends = None if slopes is None else slopes.detach().numpy()
+            features, bends = (found.detach().numpy() for found in readout.sensitivities(invariants))
             for place, (_, jacobian) in enumerate(pairs):
-                yield rows[place], jacobian if bends is None else bends[place] @ jacobian
+                yield features[place], jacobian, bends[place]
 
     def _edge_rows(self, slopes: np.ndarray, neighbor: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
         """(E, 3, B): derivative of an atom's functions with respect to each of its edge vectors."""
@@ -132,6 +138,19 @@ def edge_slopes(descriptor: AceDescriptor, graph: Graph, index: Tensor) -> tuple
     units = graph.vectors / distances[:, None]
     slopes = units[:, :, None] * (fall * tensors)[:, None, :] + radial[:, None, :] * turns
     return (radial * tensors).numpy(), slopes.numpy()
+
+
+def _bent(rows: np.ndarray, bends: np.ndarray, n_columns: int) -> np.ndarray:
+    """(E, 3, P) slopes of what coefficients multiply, from those of the functions, (E, 3, B)."""
+    n_functions = rows.shape[2]
+    if not len(bends):
+        return rows
+    flat = rows.reshape(-1, n_functions)
+    # products of a few functions depend on these alone
+    few = np.count_nonzero(bends) < _FEW * bends.size
+    further = (csr_array(bends) @ flat.T).T if few else flat @ bends.T
+    every = np.concatenate([flat, further], 1) if n_columns > len(bends) else further
+    return every.reshape(len(rows), 3, n_columns)
 
 
 def _sum_edges(edges: np.ndarray, rows: np.ndarray, n_atoms: int, plan: Plan) -> np.ndarray:

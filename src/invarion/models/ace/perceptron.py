@@ -72,19 +72,18 @@ class Mlp(Linear):
         """A number of each function, and the least of them for each hidden unit."""
         return torch.cat([numbers, numbers.min().expand(self.last.in_features)])
 
-    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The functions and hidden units, and their derivatives."""
+    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor]:
+        """The functions and hidden units, and the derivatives of the latter."""
         x = self._scaled(invariants)
-        slopes = torch.diag(1.0 / self.scale).expand(len(x), -1, -1)
-        for layer in list(self.layers)[:-1]:
+        slopes = torch.diag(1.0 / self.scale)
+        for place, layer in enumerate(list(self.layers)[:-1]):
             if isinstance(layer, nn.Linear):
-                slopes = layer.weight @ slopes
+                slopes = layer.weight @ slopes if place else layer.weight / self.scale
             else:
                 sigma = torch.sigmoid(x)
                 slopes = (sigma * (1.0 + x * (1.0 - sigma)))[:, :, None] * slopes
             x = layer(x)
-        eye = torch.eye(invariants.shape[1], dtype=x.dtype, device=x.device).expand(len(x), -1, -1)
-        return self.features(invariants), torch.cat([eye, slopes], 1)
+        return self.features(invariants), slopes.expand(len(x), -1, -1)
 
     def correction(self, invariants: Tensor) -> Tensor:
         """What the network adds (N,) to the linear part, for invariants (N, B)."""

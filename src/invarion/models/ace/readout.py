@@ -38,17 +38,17 @@ class Linear(nn.Module):
         """(P,) a number of each function (B,), summed over the functions that a coefficient multiplies."""
         return numbers
 
-    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
+    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor]:
         """Derivatives of each atom's energy with respect to the coefficients, and their slopes in the functions.
 
         Args:
             invariants: (N, B).
 
         Returns:
-            (N, P) in the order of `coefficients`, and (N, P, B) derivatives of these with respect to the functions;
-            None where they are the functions themselves.
+            (N, P) in the order of `coefficients`, and (N, S, B) derivatives of the last S of them with respect to the
+            functions; S is P, or P - B where the first B are the functions themselves.
         """
-        return invariants, None
+        return invariants, invariants.new_zeros(len(invariants), 0, invariants.shape[1])
 
     def forward(self, invariants: Tensor) -> Tensor:
         """Energies (N,) of invariants (N, B)."""
@@ -127,15 +127,15 @@ class Polynomial(Linear):
             start = stop
         return energies
 
-    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
+    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor]:
         """The products, and their derivatives."""
         padded = torch.cat([invariants / self.scale, torch.ones_like(invariants[:, :1])], 1)
-        n, columns = len(padded), torch.arange(self._factors.shape[1], device=invariants.device)
-        slopes = invariants.new_zeros(len(columns), padded.shape[1], n)
+        columns = torch.arange(self._factors.shape[1], device=invariants.device)
+        slopes = padded.new_zeros(len(padded), len(columns), padded.shape[1])
         for place, row in enumerate(self._factors):
             others = torch.cat([self._factors[:place], self._factors[place + 1 :]])
-            slopes.index_put_((columns, row), padded.T[others].prod(0), accumulate=True)
-        return self.features(invariants), slopes[:, :-1].permute(2, 0, 1) / self.scale
+            slopes[:, columns, row] += padded[:, others].prod(1)
+        return self.features(invariants), slopes[:, :, :-1] / self.scale
 
 
 class _Matrices(NamedTuple):
@@ -232,7 +232,7 @@ class Kernel(Linear):
         """Kernels (N, P) with the stored environments, less their values without atoms around."""
         return self._kernel(invariants / self.scale) - self._kernel(torch.zeros_like(invariants[:1]))
 
-    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
+    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor]:
         """The kernels, and their derivatives."""
         scaled = invariants / self.scale
         away = (scaled[:, None, :] - self.centers) / self.scale
@@ -269,7 +269,7 @@ class Embedding(Linear):
         start[:, 0] = 1.0 / scale[0]
         self.densities.data = start
 
-    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor | None]:
+    def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor]:
         """The functions times the slope of each density's embedding, and the derivatives of that."""
         densities = invariants @ self.densities.T
         slope = torch.func.vmap(torch.func.vmap(torch.func.grad(embed)))
@@ -280,7 +280,7 @@ class Embedding(Linear):
         outer = curve[:, :, None, None] * invariants[:, None, :, None] * self.densities[None, :, None, :]
         further = first[:, :, None, None] * eye + outer
         values = torch.cat([invariants, (first[:, :, None] * invariants[:, None, :]).reshape(n, -1)], 1)
-        return values, torch.cat([eye.expand(n, b, b), further.reshape(n, -1, b)], 1)
+        return values, further.reshape(n, -1, b)
 
     def forward(self, invariants: Tensor) -> Tensor:
         """Energies (N,) of invariants (N, B)."""
