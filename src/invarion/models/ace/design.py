@@ -81,9 +81,7 @@ class DesignBuilder:
                 _scatter(design, columns, atom, graph.neighbors[mine].numpy(), graph.vectors[mine].numpy(), rows)
         return design._replace(forces=design.forces.reshape(-1, self.n_columns))
 
-    def _sensitivities(
-        self, element: int, values: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def _sensitivities(self, element: int, values: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """For each atom, what its coefficients multiply (P,), the functions' slopes (B, n_values), and `bends` (S, B).
 
         Bends are the slopes in the functions of the last S of what coefficients multiply, as readouts give them.

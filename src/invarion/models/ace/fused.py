@@ -1,5 +1,6 @@
 """The fused path of ACE as torch functions: functions, energies and first derivatives; numba only."""
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -11,13 +12,16 @@ from torch import Tensor
 from invarion.geometry.harmonics import raising_table
 from invarion.graphs import Graph
 from invarion.models.ace.descriptor import AceDescriptor
-from invarion.models.ace.edge_loops import Angular, Edges, Radial
-from invarion.models.ace.loops import Partners, Sums, System, Tiles, ace_loops
+from invarion.models.ace.edge_loops import Angular, Edges, Radial, block_size
+from invarion.models.ace.loops import Kept, Partners, Sums, System, Tiles, ace_loops
 from invarion.models.ace.plan import Plan
 from invarion.models.kernels.arrays import flat
 from invarion.models.kernels.autograd import no_second_slopes
 from invarion.models.kernels.threads import spread
 
+ReadOut = Callable[[Tensor], Tensor]
+
+_CACHED = 1 << 25  # bytes of edges and pair products that wait for the readout: few enough calls, little enough memory
 _KNOTS = 512  # pieces of the radial tables: the quintic error is below 1e-11 of the functions' scale
 
 
@@ -36,9 +40,7 @@ class FusedAce:
         self._angular = _angular_lists(descriptor.max_rank, dtype)
         self._products, self._pulls = _product_lists(plan, dtype)
         self._partners = _partner_lists(plan)
-        self._dots = [
-            np.concatenate([getattr(dots, name) for dots in plan.dots]) for name in ("left", "right", "width")
-        ]
+        self._dots = [tuple(dots) for dots in plan.dots]
 
     def energies(self, graph: Graph, index: Tensor, weights: list[Tensor]) -> Tensor:
         """Energies (N,) linear in the functions; differentiable once in the edge vectors.
@@ -48,16 +50,22 @@ class FusedAce:
             index: (N,) species indices.
             weights: (B_s,) of each element.
         """
-        return _LinearEnergy.apply(graph.vectors, self, graph, index, torch.cat([w.detach() for w in weights]))
+        every = torch.cat([weight.detach() for weight in weights])
+        return _Energies.apply(graph.vectors, graph.centers, lambda derive: self._linear(graph, index, every, derive))
 
-    def functions(self, graph: Graph, index: Tensor) -> list[Tensor]:
-        """Invariants (N_s, B_s) of each element's atoms; differentiable once in the edge vectors."""
-        values = _Functions.apply(graph.vectors, self, graph, index)
-        counts = np.diff(self._partners.offset)
-        parts = values.split([int((index == s).sum()) * int(n) for s, n in enumerate(counts)])
-        return [part.view(-1, int(n)) for part, n in zip(parts, counts, strict=True)]
+    def read_out(self, graph: Graph, index: Tensor, readouts: Sequence[ReadOut]) -> Tensor:
+        """Energies (N,) of any readout of the functions, one per element; differentiable once in the edge vectors.
 
-    def run_linear(self, graph: Graph, index: Tensor, weights: Tensor, derive: bool) -> tuple[Tensor, Tensor]:
+        Args:
+            graph: a batch of the kernel's type on the CPU.
+            index: (N,) species indices.
+            readouts: from functions (n, B_s) of atoms of each element to energies (n,).
+        """
+        return _Energies.apply(
+            graph.vectors, graph.centers, lambda derive: self._read_out(graph, index, readouts, derive)
+        )
+
+    def _linear(self, graph: Graph, index: Tensor, weights: Tensor, derive: bool) -> tuple[Tensor, Tensor]:
         """Energies (N,) and, if asked for, their derivatives (E, 3)."""
         energies, slopes = graph.vectors.new_zeros(graph.n_atoms), torch.zeros_like(graph.vectors)
         system = self._system(graph, index)
@@ -66,32 +74,42 @@ class FusedAce:
         spread(self.loops.linear, _tile_edges(system), self._work(graph), arguments)
         return energies, slopes
 
-    def run_functions(self, graph: Graph, index: Tensor) -> Tensor:
-        """All functions of all atoms, flat: element by element, atom by atom."""
-        begin, size = self._rows(index)
-        out = graph.vectors.new_zeros(size)
-        system = self._system(graph, index)
-        spread(self.loops.functions, _tile_edges(system), self._work(graph), (system, *self._dots, flat(out), begin))
-        return out
+    def _read_out(
+        self, graph: Graph, index: Tensor, readouts: Sequence[ReadOut], derive: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The same for readouts, some tiles at a time: what one pass finds about edges is still there for the next."""
+        energies, slopes = graph.vectors.new_zeros(graph.n_atoms), torch.zeros_like(graph.vectors)
+        system, work = self._system(graph, index), self._work(graph)
+        edges, tiles = _tile_edges(system), system.tiles
+        kept, n_kept = self._keep(system, graph.vectors)
+        for element, (readout, dots) in enumerate(zip(readouts, self._dots, strict=True)):
+            end = int(np.searchsorted(tiles.element, element, side="right"))
+            for first in range(int(np.searchsorted(tiles.element, element)), end, n_kept):
+                last = min(first + n_kept, end)
+                part = edges[first : last + 1] - edges[first]
+                share = work * (last - first) // len(tiles.element)
+                atoms = torch.from_numpy(tiles.atoms[tiles.begin[first] : tiles.begin[last]])
+                functions = graph.vectors.new_empty(len(atoms), len(dots[0]))
+                mine = kept._replace(first=first)
+                spread(self.loops.functions, part, share, (system, mine, *dots, functions.numpy()))
+                energies[atoms], given = _value_and_slope(readout, functions, derive)
+                if derive:
+                    arguments = (system, mine, given.numpy(), slopes.view(-1).numpy())
+                    spread(self.loops.slopes, part, share, arguments)
+        return energies, slopes
 
-    def run_slopes(self, graph: Graph, index: Tensor, given: Tensor) -> Tensor:
-        """Derivatives (E, 3) from those with respect to all functions, flat as `run_functions` returns them."""
-        slopes = torch.zeros_like(graph.vectors)
-        system = self._system(graph, index)
-        arguments = (system, flat(given), self._rows(index)[0], slopes.view(-1).numpy())
-        spread(self.loops.slopes, _tile_edges(system), self._work(graph), arguments)
-        return slopes
-
-    def _rows(self, index: Tensor) -> tuple[np.ndarray, int]:
-        """Where each atom's functions begin in the flat list, and its length."""
-        element = index.numpy()
-        counts = np.diff(self._partners.offset)
-        begin, place = np.zeros(len(element), np.int64), 0
-        for s, n in enumerate(counts.tolist()):
-            atoms = np.flatnonzero(element == s)
-            begin[atoms] = place + n * np.arange(len(atoms))
-            place += n * len(atoms)
-        return begin, place
+    def _keep(self, system: System, like: Tensor) -> tuple[Kept, int]:
+        """Memory for as many tiles as the processor's cache has room for, and their number."""
+        tiles, width = system.tiles, self.loops.width
+        sizes = (
+            tiles.most_blocks * block_size(width, len(system.radial.rank), len(system.angular.begin) - 1),
+            (self.plan.n_values + len(system.products.begin)) * width,
+        )
+        n = max(1, min(len(tiles.element), _CACHED // (sum(sizes) * self.dtype.itemsize)))
+        # torch's memory begins at a cache line
+        blocks, z = (like.new_empty(n * size).numpy() for size in sizes)
+        ids = np.empty(n * tiles.most_blocks * width, np.int64)
+        return Kept(0, blocks, ids, np.empty(n * width * self.plan.n_species, np.int64), z), n
 
     def _work(self, graph: Graph) -> int:
         per_edge = 8 * self.plan.width
@@ -106,30 +124,28 @@ class FusedAce:
         return System(edges, tiles, *lists, self.plan.n_species, self.plan.n_values)
 
 
-class _LinearEnergy(torch.autograd.Function):
+class _Energies(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, vectors: Tensor, fused: FusedAce, graph: Graph, index: Tensor, weights: Tensor) -> Tensor:
-        energies, slopes = fused.run_linear(graph, index, weights, ctx.needs_input_grad[0])
-        ctx.save_for_backward(slopes, graph.centers)
+    def forward(ctx: Any, vectors: Tensor, centers: Tensor, run: Callable[[bool], tuple[Tensor, Tensor]]) -> Tensor:
+        energies, slopes = run(ctx.needs_input_grad[0])
+        ctx.save_for_backward(slopes, centers)
         return energies
 
     @staticmethod
     @no_second_slopes
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         slopes, centers = ctx.saved_tensors
-        return slopes * grad_outputs[0][centers, None], None, None, None, None
+        return slopes * grad_outputs[0][centers, None], None, None
 
 
-class _Functions(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, vectors: Tensor, fused: FusedAce, graph: Graph, index: Tensor) -> Tensor:
-        ctx.fused, ctx.graph, ctx.index = fused, graph, index
-        return fused.run_functions(graph, index)
-
-    @staticmethod
-    @no_second_slopes
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        return ctx.fused.run_slopes(ctx.graph, ctx.index, grad_outputs[0]), None, None, None
+def _value_and_slope(readout: ReadOut, functions: Tensor, derive: bool) -> tuple[Tensor, Tensor]:
+    """Energies (n,) of functions (n, B) and their derivatives (n, B), of no use unless asked for."""
+    if not derive:
+        return readout(functions), functions
+    with torch.enable_grad():
+        energies = readout(functions.requires_grad_())
+        (slopes,) = torch.autograd.grad(energies.sum(), functions)
+    return energies.detach(), slopes.contiguous()
 
 
 def radial_tables(descriptor: AceDescriptor, dtype: np.dtype, lanes: int) -> Radial:

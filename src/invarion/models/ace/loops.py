@@ -59,6 +59,19 @@ class System(NamedTuple):
     n_values: int
 
 
+class Kept(NamedTuple):
+    """What passes over some tiles leave for later ones, a stretch for each tile from number `first` on.
+
+    blocks and ids of `Space`, the number of blocks of each atom and element, and Z.
+    """
+
+    first: int
+    blocks: np.ndarray
+    ids: np.ndarray
+    counts: np.ndarray
+    z: np.ndarray
+
+
 class AceLoops(NamedTuple):
     """Compiled kernels of one floating type, and how many atoms a tile has at most."""
 
@@ -76,12 +89,17 @@ def ace_loops(dtype: np.dtype) -> AceLoops:
 
 
 @inlined
+def _spare(system, W, like):
+    """Room for a few vectors."""
+    return scratch(like, max(2 * (system.angular.begin.size - 1) * W, 2 * system.radial.padded))
+
+
+@inlined
 def _space(system, W, like):
     """Working memory for one tile."""
-    Q, M = system.radial.rank.size, system.angular.begin.size - 1
-    blocks = scratch(like, system.tiles.most_blocks * block_size(W, Q, M))
-    spare = scratch(like, max(2 * M * W, 2 * system.radial.padded))
-    return Space(blocks, np.empty(system.tiles.most_blocks * W, np.int64), spare)
+    size = block_size(W, system.radial.rank.size, system.angular.begin.size - 1)
+    blocks = scratch(like, system.tiles.most_blocks * size)
+    return Space(blocks, np.empty(system.tiles.most_blocks * W, np.int64), _spare(system, W, like))
 
 
 @compiled
@@ -132,20 +150,34 @@ def _pull_tile(tile, W, system, line, space, counts, z, slopes, out):
             first += n
 
 
+@inlined
+def _stretch(array, i, size):
+    return array[i * size : (i + 1) * size]
+
+
+@inlined
+def _kept_space(tile, W, system, kept, spare):
+    """Working memory, counts and Z of one tile within what is kept."""
+    i, most = tile - kept.first, system.tiles.most_blocks
+    size = block_size(W, system.radial.rank.size, system.angular.begin.size - 1)
+    space = Space(_stretch(kept.blocks, i, most * size), _stretch(kept.ids, i, most * W), spare)
+    z = _stretch(kept.z, i, (system.n_values + system.products.begin.size) * W)
+    return space, _stretch(kept.counts, i, W * system.n_species), z
+
+
 @lru_cache
 def _functions(W: int) -> Callable:
     @compiled
-    def functions(first, last, system, left, right, width, out, out_begin):
-        """Functions of the atoms of each tile: row of atom i at out[out_begin[i]], one number per function."""
+    def functions(first, last, system, kept, left, right, width, out):
+        """Functions of the atoms of tiles kept.first + (first..last - 1), of one element: a row for each atom."""
         line = zeros(out, 1, W)
-        partners, tiles = system.partners, system.tiles
-        space, counts = _space(system, W, out), np.empty(W * system.n_species, np.int64)
-        z = scratch(out, (system.n_values + system.products.begin.size) * W)
-        row = scratch(out, W)
-        for tile in range(first, last):
+        tiles = system.tiles
+        spare, row = _spare(system, W, out), scratch(out, W)
+        for tile in range(kept.first + first, kept.first + last):
+            space, counts, z = _kept_space(tile, W, system, kept, spare)
             _fill_tile(tile, W, system, line, space, counts, z)
-            element = tiles.element[tile]
-            for k in range(partners.offset[element], partners.offset[element + 1]):
+            start = tiles.begin[tile] - tiles.begin[kept.first]
+            for k in range(width.size):
                 value = line
                 for m in range(width[k]):
                     value = add_product(
@@ -153,8 +185,7 @@ def _functions(W: int) -> Callable:
                     )
                 store(value, row, 0, W)
                 for column in range(tiles.begin[tile + 1] - tiles.begin[tile]):
-                    atom = tiles.atoms[tiles.begin[tile] + column]
-                    out[out_begin[atom] + k - partners.offset[element]] = row[column]
+                    out[start + column, k] = row[column]
 
     return functions
 
@@ -162,22 +193,18 @@ def _functions(W: int) -> Callable:
 @lru_cache
 def _slopes(W: int) -> Callable:
     @compiled
-    def slopes(first, last, system, given, given_begin, out):
-        """Derivatives with respect to edge vectors, from those with respect to every function of every atom."""
+    def slopes(first, last, system, kept, given, out):
+        """Derivatives with respect to edge vectors, from those with respect to what `functions` gave for its tiles."""
         line = zeros(out, 1, W)
         partners, tiles = system.partners, system.tiles
-        space, counts = _space(system, W, out), np.empty(W * system.n_species, np.int64)
         size = system.n_values + system.products.begin.size
-        z, zs = scratch(out, size * W), scratch(out, size * W)
-        weights = scratch(out, W * np.max(partners.offset[1:] - partners.offset[:-1]))
-        for tile in range(first, last):
-            _fill_tile(tile, W, system, line, space, counts, z)
-            element = tiles.element[tile]
-            n = partners.offset[element + 1] - partners.offset[element]
+        spare, zs, weights = _spare(system, W, out), scratch(out, size * W), scratch(out, W * given.shape[1])
+        for tile in range(kept.first + first, kept.first + last):
+            space, counts, z = _kept_space(tile, W, system, kept, spare)
+            element, start = tiles.element[tile], tiles.begin[tile] - tiles.begin[kept.first]
             for column in range(tiles.begin[tile + 1] - tiles.begin[tile]):
-                atom = tiles.atoms[tiles.begin[tile] + column]
-                for k in range(n):
-                    weights[k * W + column] = given[given_begin[atom] + k]
+                for k in range(given.shape[1]):
+                    weights[k * W + column] = given[start + column, k]
             for i in range(size):
                 value, row = line, element * (size + 1) + i
                 for k in range(partners.begin[row], partners.begin[row + 1]):

@@ -79,7 +79,7 @@ class AceNetwork(nn.Module):
         elif self.linear:
             energies = fused.energies(graph, index, [readout.weight for readout in self.readouts])
         else:
-            energies = self._read_out(fused.functions(graph, index), index)
+            energies = fused.read_out(graph, index, list(self.readouts))
         return energies[:, None]
 
     def _read_out(self, invariants: list[Tensor], index: Tensor) -> Tensor:

@@ -115,9 +115,26 @@ def test_kernels_equal_the_plain_path(settings, dtype):
         torch.testing.assert_close(one, other, rtol=0, atol=rtol * float(other.abs().max()))
 
 
-def test_kernels_do_not_depend_on_the_number_of_threads():
+@pytest.mark.parametrize("readout", ["embedding", "mlp"])
+def test_numbers_do_not_depend_on_how_many_atoms_wait_for_their_readout(readout, monkeypatch):
     pytest.importorskip("numba", reason="the kernels need numba")
-    network = make_network()
+    from invarion.models.ace import fused
+
+    potential = inv.Potential(make_network(readout=readout, hidden=(5,)).config, [14, 29]).double().eval()
+    potential.network.load_state_dict(make_network(readout=readout, hidden=(5,)).state_dict())
+    atoms = cluster(60)
+    together = potential.predict(atoms)
+    for room in (1, 100_000):
+        monkeypatch.setattr(fused, "_CACHED", room)
+        apart = potential.predict(atoms)
+        np.testing.assert_allclose(apart.energy, together.energy, rtol=1e-12)
+        np.testing.assert_allclose(apart.forces, together.forces, rtol=0, atol=1e-12 * np.abs(together.forces).max())
+
+
+@pytest.mark.parametrize("readout", ["linear", "mlp"])
+def test_kernels_do_not_depend_on_the_number_of_threads(readout):
+    pytest.importorskip("numba", reason="the kernels need numba")
+    network = make_network(readout=readout, hidden=(5,))
     atoms = bulk("Cu", cubic=True) * (5, 5, 5)
     atoms.rattle(0.1, seed=0)
     potential = inv.Potential(network.config, [14, 29]).double().eval()
