@@ -2,6 +2,7 @@
 
     python benchmarks/reduced_ace.py --data ../shared/data/zuo2020 --out runs/reduced_ace        # everything, hours
     python benchmarks/reduced_ace.py --elements Si --cases a,b,d                                  # a part of it
+    python benchmarks/reduced_ace.py --costs                               # times of all that is there, taken in turn
     python benchmarks/reduced_ace.py --report runs/reduced_ace                                    # table and figure
 
 Cases, with the same leading radial functions, ranks and degree: (a) full linear, (b) reduced linear, (c) full +
@@ -126,7 +127,7 @@ def run_case(case: Case, settings: argparse.Namespace) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in potential.network.parameters()),
         "fit_seconds": seconds,
         "fit_processor_seconds": processor,
-        "microseconds_per_atom": cost_per_atom(potential, case.element),
+        "microseconds_per_atom": cost_per_atom([potential], case.element)[0],
         "test": errors(potential, test),
         "train": errors(potential, train[::4] or train),
         "settings": {k: v for k, v in vars(settings).items() if isinstance(v, int | float | list)},
@@ -147,20 +148,34 @@ def errors(potential: inv.Potential, frames: list[Atoms]) -> dict[str, float]:
     }
 
 
-def cost_per_atom(potential: inv.Potential, element: str, repeats: int = 5) -> float:
-    """Median microseconds per atom for energy and forces of about 500 atoms, neighbour list not included."""
+def cost_per_atom(potentials: list[inv.Potential], element: str, repeats: int = 5) -> list[float]:
+    """Median microseconds per atom for energy and forces of about 500 atoms, neighbour list not included, in turn."""
     atoms = bulk(element)
     atoms = atoms.repeat(max(2, round((500 / len(atoms)) ** (1 / 3))))
     atoms.rattle(0.05, seed=0)
-    graph = inv.graph(atoms, potential.cutoff)
-    potential.eval()
-    potential(graph)
-    times = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        potential(graph)
-        times.append(time.perf_counter() - begin)
-    return 1e6 * float(np.median(times)) / len(atoms)
+    graphs = [inv.graph(atoms, potential.cutoff) for potential in potentials]
+    times = np.zeros((repeats + 1, len(potentials)))
+    for turn in range(repeats + 1):  # the first compiles
+        for place, (potential, graph) in enumerate(zip(potentials, graphs, strict=True)):
+            begin = time.perf_counter()
+            potential.eval()(graph)
+            times[turn, place] = time.perf_counter() - begin
+    return (1e6 * np.median(times[1:], axis=0) / len(atoms)).tolist()
+
+
+def measure_costs(settings: argparse.Namespace) -> None:
+    """Take the times of all finished cases again, those of an element in turn; what was fitted plays no part."""
+    for element in settings.elements:
+        cases = [case for case in all_cases(settings) if case.element == element and case.seed == 0]
+        cases = [case for case in cases if (settings.out / f"{case.name}.json").exists()]
+        train = read(settings.data / f"{element}_train.extxyz", ":")[:: settings.every]
+        potentials = [
+            inv.Potential.from_data(make_config(case, settings), train, seed=0, dtype=torch.float64) for case in cases
+        ]
+        for case, cost in zip(cases, cost_per_atom(potentials, element, repeats=9), strict=True):
+            print(case.name, f"{cost:.1f} us/atom", flush=True)
+            for path in settings.out.glob(f"{case._replace(seed=0).name[:-1]}*.json"):
+                save(json.loads(path.read_text()) | {"microseconds_per_atom": cost}, path)
 
 
 def run(settings: argparse.Namespace) -> None:
@@ -232,6 +247,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=root.parent / "shared" / "data" / "zuo2020")
     parser.add_argument("--out", type=Path, default=root / "runs" / "reduced_ace")
     parser.add_argument("--report", type=Path, help="only print the table of this folder and draw its figure")
+    parser.add_argument("--costs", action="store_true", help="only take the times of finished cases again")
     parser.add_argument("--elements", type=lambda text: text.split(","), default=list(CUTOFFS))
     parser.add_argument("--cases", type=lambda text: text.split(","), default=list("abcdefg"))
     parser.add_argument("--seeds", type=int, default=3)
@@ -270,7 +286,7 @@ def main() -> None:
         vars(settings).update(small)
     torch.set_num_threads(settings.threads)
     print(json.dumps(circumstances()))
-    run(settings)
+    (measure_costs if settings.costs else run)(settings)
     print(report(settings.out))
 
 

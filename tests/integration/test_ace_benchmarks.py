@@ -38,3 +38,9 @@ def test_the_comparison_runs_every_case(shared, tmp_path):
     for case in "abcdefg":
         assert f"({case})" in text
     assert (tmp_path / "reduced_ace.png").stat().st_size > 10_000
+    before = {path: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
+    run("reduced_ace.py", "--out", str(tmp_path), "--costs")
+    for path, found in before.items():
+        again = json.loads(path.read_text())
+        assert again["microseconds_per_atom"] > 0
+        assert again["test"] == found["test"]
