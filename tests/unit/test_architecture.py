@@ -110,11 +110,13 @@ def test_light_imports(statement):
     assert not heavy & modules_after(statement)
 
 
-def test_a_first_prediction_loads_no_compiler(tmp_path):
+@pytest.mark.parametrize("model", ["hip_hop_nn", "ace"])
+def test_a_first_prediction_loads_no_compiler(tmp_path, model):
     # torch's own, and sympy with it, take two seconds; the others some tenths of a second each
     import invarion
 
-    potential = invarion.Potential(invarion.hip_hop_nn(cutoff=3.0, n_features=4, n_interactions=1), [1])
+    sizes = {"n_features": 4, "n_interactions": 1} if model == "hip_hop_nn" else {"n_radial": 2, "max_rank": 1}
+    potential = invarion.Potential(getattr(invarion, model)(cutoff=3.0, zbl=True, **sizes), [1])
     invarion.save(potential, tmp_path / "model.inv")
     statement = f"""import invarion; from ase import Atoms
 potential = invarion.load({str(tmp_path / "model.inv")!r})

@@ -7,6 +7,7 @@ Condon-Shortley phase, orthonormal in the Cartesian sense: the squared component
 from invarion.geometry.cartesian import cartesian_basis, pack, unpack
 from invarion.geometry.harmonics import component_slices, harmonics, solid_harmonic, squared_norm
 from invarion.geometry.rotations import random_rotation, rotation_matrix, wigner
+from invarion.geometry.slopes import two_slopes
 
 __all__ = [
     "cartesian_basis",
@@ -17,6 +18,7 @@ __all__ = [
     "rotation_matrix",
     "solid_harmonic",
     "squared_norm",
+    "two_slopes",
     "unpack",
     "wigner",
 ]

@@ -8,6 +8,7 @@ from ase.units import Bohr, Hartree
 from torch import Tensor, nn
 
 from invarion.exceptions import ConfigError
+from invarion.geometry import two_slopes
 from invarion.graphs import Graph
 
 Range = tuple[float, float]
@@ -48,10 +49,11 @@ class ZblCore(nn.Module):
 
     def __init__(self, species: tuple[int, ...], inner: float | Tensor, outer: float | Tensor) -> None:
         super().__init__()
-        every = torch.zeros(len(species), len(species), dtype=torch.float64)
+        # numbers that decide nothing about shapes are made where they can be computed, whatever the default device
+        every = torch.zeros(len(species), len(species), dtype=torch.float64, device="cpu")
         self.register_buffer("inner", every + inner, persistent=False)
         self.register_buffer("outer", every + outer, persistent=False)
-        numbers = torch.tensor(species, dtype=torch.float64)
+        numbers = torch.tensor(species, dtype=torch.float64, device="cpu")
         self.register_buffer("numbers", numbers, persistent=False)
         z1, z2 = numbers[:, None].expand(-1, len(species)), numbers.expand(len(species), -1)
         self.register_buffer("switch", _switch(z1, z2, self.inner, self.outer), persistent=False)
@@ -92,7 +94,7 @@ def core_ranges(known: Mapping[str, Range], species: tuple[int, ...]) -> tuple[T
     >>> [r.round(decimals=2).tolist() for r in core_ranges({"O-H": (0.6, 0.9)}, (1, 8))]
     [[[0.31, 0.6], [0.6, 0.66]], [[0.46, 0.9], [0.9, 0.99]]]
     """
-    radii = torch.tensor([float(covalent_radii[z]) for z in species], dtype=torch.float64)
+    radii = torch.tensor([float(covalent_radii[z]) for z in species], dtype=torch.float64, device="cpu")
     touching = radii[:, None] + radii
     inner, outer = _INNER * touching, _OUTER * touching
     for pair, (begin, end) in known.items():
@@ -125,16 +127,9 @@ def _numbers(pair: str) -> list[int]:
 
 def _switch(z1: Tensor, z2: Tensor, inner: Tensor, outer: Tensor) -> Tensor:
     """(3, S, S): coefficients of (r - inner)^3 and ^4 and the constant that end the repulsion smoothly at `outer`."""
-    r = outer.clone()
-
-    def energy(distances: Tensor) -> Tensor:
-        return zbl_energy(distances, z1, z2)
-
-    def slope(distances: Tensor) -> Tensor:
-        return torch.func.jvp(energy, (distances,), (torch.ones_like(r),))[1]
-
-    e, d = energy(r), slope(r)
-    c = torch.func.jvp(slope, (r,), (torch.ones_like(r),))[1]
+    pairs = z1.expand_as(outer).flatten(), z2.expand_as(outer).flatten()
+    found = two_slopes(lambda r: zbl_energy(r, *pairs)[:, None], outer.flatten())
+    e, d, c = (part.view_as(outer) for part in found)
     width = outer - inner
     cubic = (-3.0 * d + width * c) / width**2 / 3.0
     quartic = (2.0 * d - width * c) / width**3 / 4.0

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from invarion.geometry import two_slopes
 from invarion.geometry.harmonics import raising_table
 from invarion.graphs import Graph
 from invarion.models.ace.descriptor import AceDescriptor
@@ -172,16 +173,8 @@ def _quintic(descriptor: AceDescriptor, a: int, b: int, cutoff: float) -> np.nda
     pair = [torch.full((len(distances),), s) for s in (a, b)]
     radial = descriptor.radial.double_copy()
 
-    def values(r: Tensor) -> Tensor:
-        return radial(r, *pair)
-
-    def slopes(r: Tensor) -> Tensor:
-        return torch.func.jvp(values, (r,), (torch.ones_like(r),))[1]
-
-    with torch.no_grad():
-        f = values(distances)
-        d, c = torch.func.jvp(slopes, (distances,), (torch.ones_like(distances),))[:2]
-    f, d, c = f.numpy(), d.numpy() * step, c.numpy() * step**2
+    parts = two_slopes(lambda r: radial.base(r, *pair), distances)
+    f, d, c = ((part @ radial.coefficients[a, b].T).numpy() * step**order for order, part in enumerate(parts))
     rise = f[1:] - f[:-1] - d[:-1] - 0.5 * c[:-1]
     turn, bend = d[1:] - d[:-1] - c[:-1], c[1:] - c[:-1]
     last = (10 * rise - 4 * turn + 0.5 * bend, -15 * rise + 7 * turn - bend, 6 * rise - 3 * turn + 0.5 * bend)

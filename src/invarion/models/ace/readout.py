@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from invarion.geometry import two_slopes
+
 
 class Linear(nn.Module):
     r"""Energy linear in the functions, :math:`E = \sum_k w_k B_k`; coefficients start at zero.
@@ -272,9 +274,8 @@ class Embedding(Linear):
     def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor]:
         """The functions times the slope of each density's embedding, and the derivatives of that."""
         densities = invariants @ self.densities.T
-        slope = torch.func.vmap(torch.func.vmap(torch.func.grad(embed)))
-        first = slope(densities)
-        curve = torch.func.vmap(torch.func.vmap(torch.func.grad(torch.func.grad(embed))))(densities)
+        found = two_slopes(lambda density: embed(density)[:, None], densities.flatten())
+        first, curve = (part.view_as(densities) for part in found[1:])
         n, b = invariants.shape
         eye = torch.eye(b, dtype=invariants.dtype, device=invariants.device)
         outer = curve[:, :, None, None] * invariants[:, None, :, None] * self.densities[None, :, None, :]
