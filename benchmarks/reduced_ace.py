@@ -130,8 +130,15 @@ def run_case(case: Case, settings: argparse.Namespace) -> dict[str, Any]:
         "microseconds_per_atom": cost_per_atom([potential], case.element)[0],
         "test": errors(potential, test),
         "train": errors(potential, train[::4] or train),
-        "settings": {k: v for k, v in vars(settings).items() if isinstance(v, int | float | list)},
+        "settings": stated(settings),
     }
+
+
+def stated(settings: argparse.Namespace) -> dict[str, Any]:
+    """What decides about models and fits, as a file keeps it."""
+    chosen = ("every", "n_radial", "full_radial", "n_principal", "max_rank", "max_degree", "cutoff", "hidden")
+    chosen += ("polynomial_degree", "polynomial_budget", "epochs", "learning_rate", "energy_weight")
+    return {name: getattr(settings, name) for name in chosen}
 
 
 def errors(potential: inv.Potential, frames: list[Atoms]) -> dict[str, float]:
@@ -157,8 +164,9 @@ def cost_per_atom(potentials: list[inv.Potential], element: str, repeats: int = 
     times = np.zeros((repeats + 1, len(potentials)))
     for turn in range(repeats + 1):  # the first compiles
         for place, (potential, graph) in enumerate(zip(potentials, graphs, strict=True)):
+            potential.eval()
             begin = time.perf_counter()
-            potential.eval()(graph)
+            potential(graph)
             times[turn, place] = time.perf_counter() - begin
     return (1e6 * np.median(times[1:], axis=0) / len(atoms)).tolist()
 
@@ -166,16 +174,25 @@ def cost_per_atom(potentials: list[inv.Potential], element: str, repeats: int = 
 def measure_costs(settings: argparse.Namespace) -> None:
     """Take the times of all finished cases again, those of an element in turn; what was fitted plays no part."""
     for element in settings.elements:
-        cases = [case for case in all_cases(settings) if case.element == element and case.seed == 0]
+        cases = [case for case in all_cases(settings) if case.element == element]
+        # seeds change the functions of random subsets only
+        cases = [case for case in cases if case.seed == 0 or case.case == "f"]
         cases = [case for case in cases if (settings.out / f"{case.name}.json").exists()]
+        if not cases:
+            continue
         train = read(settings.data / f"{element}_train.extxyz", ":")[:: settings.every]
         potentials = [
             inv.Potential.from_data(make_config(case, settings), train, seed=0, dtype=torch.float64) for case in cases
         ]
-        for case, cost in zip(cases, cost_per_atom(potentials, element, repeats=9), strict=True):
-            print(case.name, f"{cost:.1f} us/atom", flush=True)
-            for path in settings.out.glob(f"{case._replace(seed=0).name[:-1]}*.json"):
-                save(json.loads(path.read_text()) | {"microseconds_per_atom": cost}, path)
+        for case, microseconds in zip(cases, cost_per_atom(potentials, element, repeats=9), strict=True):
+            print(case.name, f"{microseconds:.1f} us/atom", flush=True)
+            same = f"{case.name}.json" if case.case == "f" else f"{case.name.removesuffix('0')}*.json"
+            for path in settings.out.glob(same):
+                found = json.loads(path.read_text())
+                if any(found["settings"].get(name, value) != value for name, value in stated(settings).items()):
+                    raise SystemExit(f"{path}: fitted with other settings; give those that differ: {found['settings']}")
+                found |= {"microseconds_per_atom": microseconds, "microseconds_taken_with": circumstances()}
+                path.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def run(settings: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from ase.data import chemical_symbols
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as tensors_to_bytes
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from invarion.exceptions import ModelFileError
@@ -234,7 +234,10 @@ class _Unfilled(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """The call, or for a filler what it would have filled."""
-        return args[0] if func in (Tensor.normal_, Tensor.uniform_) else func(*args, **(kwargs or {}))
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        named = kwargs or {}
+        return named["tensor"] if func in (nn.init.normal_, nn.init.uniform_) else func(*args, **named)
 
 
 def _check_shapes(config: Any, species: Sequence[int], tensors: Mapping[str, Tensor]) -> None:

@@ -115,7 +115,11 @@ def test_a_first_prediction_loads_no_compiler(tmp_path, model):
     # torch's own, and sympy with it, take two seconds; the others some tenths of a second each
     import invarion
 
-    sizes = {"n_features": 4, "n_interactions": 1} if model == "hip_hop_nn" else {"n_radial": 2, "max_rank": 1}
+    sizes = (
+        {"n_features": 4, "n_interactions": 1}
+        if model == "hip_hop_nn"
+        else {"n_radial": 2, "max_rank": 1, "readout": "mlp"}
+    )
     potential = invarion.Potential(getattr(invarion, model)(cutoff=3.0, zbl=True, **sizes), [1])
     invarion.save(potential, tmp_path / "model.inv")
     statement = f"""import invarion; from ase import Atoms

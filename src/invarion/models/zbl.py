@@ -8,7 +8,6 @@ from ase.units import Bohr, Hartree
 from torch import Tensor, nn
 
 from invarion.exceptions import ConfigError
-from invarion.geometry import two_slopes
 from invarion.graphs import Graph
 
 Range = tuple[float, float]
@@ -77,11 +76,16 @@ def zbl_energy(distances: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
     >>> zbl_energy(torch.tensor([1.0]), silicon, silicon).round()
     tensor([51.])
     """
-    x = distances * (z1**0.23 + z2**0.23) / _LENGTH
-    screening = torch.zeros_like(x)
-    for strength, decay in zip(_STRENGTHS, _DECAYS, strict=True):
-        screening = screening + strength * torch.exp(-decay * x)
+    screening = torch.zeros_like(distances)
+    for strength, decay in _screening(z1, z2):
+        screening = screening + strength * torch.exp(-decay * distances)
     return COULOMB * z1 * z2 / distances * screening
+
+
+def _screening(z1: Tensor, z2: Tensor) -> list[tuple[float, Tensor]]:
+    """Strength and decay in 1/Angstrom of each exponential."""
+    scale = (z1**0.23 + z2**0.23) / _LENGTH
+    return [(strength, decay * scale) for strength, decay in zip(_STRENGTHS, _DECAYS, strict=True)]
 
 
 def core_ranges(known: Mapping[str, Range], species: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -126,10 +130,15 @@ def _numbers(pair: str) -> list[int]:
 
 
 def _switch(z1: Tensor, z2: Tensor, inner: Tensor, outer: Tensor) -> Tensor:
-    """(3, S, S): coefficients of (r - inner)^3 and ^4 and the constant that end the repulsion smoothly at `outer`."""
-    pairs = z1.expand_as(outer).flatten(), z2.expand_as(outer).flatten()
-    found = two_slopes(lambda r: zbl_energy(r, *pairs)[:, None], outer.flatten())
-    e, d, c = (part.view_as(outer) for part in found)
+    """(3, S, S): coefficients of (r - inner)^3 and ^4 and the constant that end the repulsion smoothly at `outer`.
+
+    In closed form: automatic second derivatives load torch's compiler, two seconds of a program's start.
+    """
+    r, e, d, c = outer, *torch.zeros(3, *outer.shape, dtype=outer.dtype, device=outer.device)
+    for strength, decay in _screening(z1, z2):
+        term = COULOMB * z1 * z2 * strength * torch.exp(-decay * r) / r
+        e, d = e + term, d - term * (decay + 1.0 / r)
+        c = c + term * (decay**2 + 2.0 * decay / r + 2.0 / r**2)
     width = outer - inner
     cubic = (-3.0 * d + width * c) / width**2 / 3.0
     quartic = (2.0 * d - width * c) / width**3 / 4.0

@@ -140,15 +140,14 @@ def edge_slopes(descriptor: AceDescriptor, graph: Graph, index: Tensor) -> tuple
 
 def _bent(rows: np.ndarray, bends: np.ndarray, n_columns: int) -> np.ndarray:
     """(E, 3, P) slopes of what coefficients multiply, from those of the functions, (E, 3, B)."""
-    n_functions = rows.shape[2]
     if not len(bends):
         return rows
-    flat = rows.reshape(-1, n_functions)
+    flat = rows.reshape(-1, rows.shape[2])
     # products of a few functions depend on these alone
     few = np.count_nonzero(bends) < _FEW * bends.size
     further = (csr_array(bends) @ flat.T).T if few else flat @ bends.T
-    every = np.concatenate([flat, further], 1) if n_columns > len(bends) else further
-    return every.reshape(len(rows), 3, n_columns)
+    own = flat[:, : n_columns - len(bends)]
+    return np.concatenate([own, further], 1).reshape(len(rows), 3, n_columns)
 
 
 def _sum_edges(edges: np.ndarray, rows: np.ndarray, n_atoms: int, plan: Plan) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The fused path of ACE as torch functions: functions, energies and first derivatives; numba only."""
+"""The fused path of ACE as a torch function: energies and their first derivatives; numba only."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -16,13 +16,14 @@ from invarion.models.ace.descriptor import AceDescriptor
 from invarion.models.ace.edge_loops import Angular, Edges, Radial, block_size
 from invarion.models.ace.loops import Kept, Partners, Sums, System, Tiles, ace_loops
 from invarion.models.ace.plan import Plan
-from invarion.models.kernels.arrays import flat
+from invarion.models.ace.radial import RadialFunctions
+from invarion.models.kernels.arrays import flat, zeros_like
 from invarion.models.kernels.autograd import no_second_slopes
 from invarion.models.kernels.threads import spread
 
 ReadOut = Callable[[Tensor], Tensor]
 
-_CACHED = 1 << 25  # bytes of edges and pair products that wait for the readout: few enough calls, little enough memory
+_WAITING = 1 << 25  # bytes of edges and pair products that wait for the readout: few enough calls, little enough memory
 _KNOTS = 512  # pieces of the radial tables: the quintic error is below 1e-11 of the functions' scale
 
 
@@ -57,6 +58,8 @@ class FusedAce:
     def read_out(self, graph: Graph, index: Tensor, readouts: Sequence[ReadOut]) -> Tensor:
         """Energies (N,) of any readout of the functions, one per element; differentiable once in the edge vectors.
 
+        What readouts depend on besides is constant: slopes in their parameters take the plain path.
+
         Args:
             graph: a batch of the kernel's type on the CPU.
             index: (N,) species indices.
@@ -68,7 +71,7 @@ class FusedAce:
 
     def _linear(self, graph: Graph, index: Tensor, weights: Tensor, derive: bool) -> tuple[Tensor, Tensor]:
         """Energies (N,) and, if asked for, their derivatives (E, 3)."""
-        energies, slopes = graph.vectors.new_zeros(graph.n_atoms), torch.zeros_like(graph.vectors)
+        energies, slopes = graph.vectors.new_zeros(graph.n_atoms), zeros_like(graph.vectors)
         system = self._system(graph, index)
         entries = flat(weights)[self._partners.function]
         arguments = (system, entries, flat(energies), slopes.view(-1).numpy(), derive)
@@ -79,7 +82,7 @@ class FusedAce:
         self, graph: Graph, index: Tensor, readouts: Sequence[ReadOut], derive: bool
     ) -> tuple[Tensor, Tensor]:
         """The same for readouts, some tiles at a time: what one pass finds about edges is still there for the next."""
-        energies, slopes = graph.vectors.new_zeros(graph.n_atoms), torch.zeros_like(graph.vectors)
+        energies, slopes = graph.vectors.new_zeros(graph.n_atoms), zeros_like(graph.vectors)
         system, work = self._system(graph, index), self._work(graph)
         edges, tiles = _tile_edges(system), system.tiles
         kept, n_kept = self._keep(system, graph.vectors)
@@ -100,13 +103,13 @@ class FusedAce:
         return energies, slopes
 
     def _keep(self, system: System, like: Tensor) -> tuple[Kept, int]:
-        """Memory for as many tiles as the processor's cache has room for, and their number."""
+        """Memory for some tiles, and their number."""
         tiles, width = system.tiles, self.loops.width
         sizes = (
             tiles.most_blocks * block_size(width, len(system.radial.rank), len(system.angular.begin) - 1),
             (self.plan.n_values + len(system.products.begin)) * width,
         )
-        n = max(1, min(len(tiles.element), _CACHED // (sum(sizes) * self.dtype.itemsize)))
+        n = max(1, min(len(tiles.element), _WAITING // (sum(sizes) * self.dtype.itemsize)))
         # torch's memory begins at a cache line
         blocks, z = (like.new_empty(n * size).numpy() for size in sizes)
         ids = np.empty(n * tiles.most_blocks * width, np.int64)
@@ -156,9 +159,14 @@ def radial_tables(descriptor: AceDescriptor, dtype: np.dtype, lanes: int) -> Rad
     padded = -(-len(plan.radials) // lanes) * lanes
     table = np.zeros((species, species, _KNOTS, 6, padded))
     cutoffs = radial.cutoffs.double().cpu().numpy()
-    for a in range(species):
-        for b in range(species):
-            table[a, b, :, :, : len(plan.radials)] = _quintic(descriptor, a, b, float(cutoffs[a, b]))
+    with torch.inference_mode(False):
+        double = radial.double_copy()
+        # pairs of equal cutoffs have the same base functions
+        first = {cutoff: np.argwhere(cutoffs == cutoff)[0].tolist() for cutoff in np.unique(cutoffs)}
+        base = {cutoff: _base_slopes(double, *pair) for cutoff, pair in first.items()}
+    for pair in np.ndindex(cutoffs.shape):
+        mixed = [part @ double.coefficients[pair].T for part in base[cutoffs[pair]]]
+        table[pair][:, :, : len(plan.radials)] = _quintic(*(part.numpy() for part in mixed), cutoffs[pair] / _KNOTS)
     starts = np.cumsum([0, *(2 * rank + 1 for _, rank in plan.radials)])[:-1]
     ranks = np.array([rank for _, rank in plan.radials], dtype=np.int64)
     steps = (_KNOTS / cutoffs).reshape(-1).astype(dtype)
@@ -166,15 +174,17 @@ def radial_tables(descriptor: AceDescriptor, dtype: np.dtype, lanes: int) -> Rad
     return Radial(table.reshape(-1).astype(dtype), _KNOTS, padded, steps, limits, ranks, starts.astype(np.int64))
 
 
-def _quintic(descriptor: AceDescriptor, a: int, b: int, cutoff: float) -> np.ndarray:
-    """(knots, 6, Q) coefficients of t^0..t^5 on each piece."""
-    step = cutoff / _KNOTS
-    distances = torch.linspace(0.0, cutoff, _KNOTS + 1, dtype=torch.float64)
+def _base_slopes(radial: RadialFunctions, a: int, b: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Base functions (knots + 1, K) of a pair of elements, and their first and second derivatives."""
+    distances = torch.linspace(0.0, float(radial.cutoffs[a, b]), _KNOTS + 1, dtype=torch.float64)
+    distances[0] = 1e-3 * distances[1]  # where r is divided by, there is no limit by arithmetic
     pair = [torch.full((len(distances),), s) for s in (a, b)]
-    radial = descriptor.radial.double_copy()
+    return two_slopes(lambda r: radial.base(r, *pair), distances)
 
-    parts = two_slopes(lambda r: radial.base(r, *pair), distances)
-    f, d, c = ((part @ radial.coefficients[a, b].T).numpy() * step**order for order, part in enumerate(parts))
+
+def _quintic(f: np.ndarray, d: np.ndarray, c: np.ndarray, step: float) -> np.ndarray:
+    """(knots, 6, Q) coefficients of t^0..t^5 on each piece, from values and two derivatives (knots + 1, Q)."""
+    d, c = d * step, c * step**2
     rise = f[1:] - f[:-1] - d[:-1] - 0.5 * c[:-1]
     turn, bend = d[1:] - d[:-1] - c[:-1], c[1:] - c[:-1]
     last = (10 * rise - 4 * turn + 0.5 * bend, -15 * rise + 7 * turn - bend, 6 * rise - 3 * turn + 0.5 * bend)

@@ -1,7 +1,8 @@
 """ACE functions, energies and derivatives on one core: W atoms of one element side by side in one vector.
 
 Every irregular sum (pair products, functions, their adjoints) runs over lists of indices that all atoms share, so that
-each entry is one vector instruction for W atoms. Nothing per edge or product outlives its tile.
+each entry is one vector instruction for W atoms. What there is per edge and product is held for the tile at hand; where
+a readout comes between functions and their slopes, for some tiles at a time.
 """
 
 from collections.abc import Callable

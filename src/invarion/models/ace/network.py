@@ -64,7 +64,7 @@ class AceNetwork(nn.Module):
         return all(type(readout) is Linear for readout in self.readouts)
 
     def forward(self, graph: Graph, index: Tensor) -> Tensor:
-        """Atomic energies (N, 1) in the potential's units.
+        """Atomic energies (N, 1) in the potential's units; outside training, differentiable in the vectors alone.
 
         Args:
             graph: a batch.

@@ -75,14 +75,16 @@ class Mlp(Linear):
     def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor]:
         """The functions and hidden units, and the derivatives of the latter."""
         x = self._scaled(invariants)
-        slopes = torch.diag(1.0 / self.scale)
-        for place, layer in enumerate(list(self.layers)[:-1]):
+        slopes: Tensor | None = None
+        for layer in list(self.layers)[:-1]:
             if isinstance(layer, nn.Linear):
-                slopes = layer.weight @ slopes if place else layer.weight / self.scale
+                slopes = layer.weight / self.scale if slopes is None else layer.weight @ slopes
             else:
                 sigma = torch.sigmoid(x)
                 slopes = (sigma * (1.0 + x * (1.0 - sigma)))[:, :, None] * slopes
             x = layer(x)
+        if slopes is None:  # no hidden layer: the scaled functions themselves
+            slopes = torch.diag(1.0 / self.scale)
         return self.features(invariants), slopes.expand(len(x), -1, -1)
 
     def correction(self, invariants: Tensor) -> Tensor:
