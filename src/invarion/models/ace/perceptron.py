@@ -75,16 +75,14 @@ class Mlp(Linear):
     def sensitivities(self, invariants: Tensor) -> tuple[Tensor, Tensor]:
         """The functions and hidden units, and the derivatives of the latter."""
         x = self._scaled(invariants)
-        slopes: Tensor | None = None
+        slopes = torch.diag(1.0 / self.scale)
         for layer in list(self.layers)[:-1]:
             if isinstance(layer, nn.Linear):
-                slopes = layer.weight / self.scale if slopes is None else layer.weight @ slopes
+                slopes = layer.weight @ slopes
             else:
                 sigma = torch.sigmoid(x)
                 slopes = (sigma * (1.0 + x * (1.0 - sigma)))[:, :, None] * slopes
             x = layer(x)
-        if slopes is None:  # no hidden layer: the scaled functions themselves
-            slopes = torch.diag(1.0 / self.scale)
         return self.features(invariants), slopes.expand(len(x), -1, -1)
 
     def correction(self, invariants: Tensor) -> Tensor:
