@@ -166,7 +166,7 @@ def radial_tables(descriptor: AceDescriptor, dtype: np.dtype, lanes: int) -> Rad
         base = {cutoff: _base_slopes(double, *pair) for cutoff, pair in first.items()}
     for pair in np.ndindex(cutoffs.shape):
         f, d, c = ((part @ double.coefficients[pair].T).numpy() for part in base[cutoffs[pair]])
-        table[pair][:, :, : len(plan.radials)] = _quintic(f, d, c, cutoffs[pair] / _KNOTS)
+        table[pair][:, :, : len(plan.radials)] = _quintic(f, d, c, float(cutoffs[pair]) / _KNOTS)
     starts = np.cumsum([0, *(2 * rank + 1 for _, rank in plan.radials)])[:-1]
     ranks = np.array([rank for _, rank in plan.radials], dtype=np.int64)
     steps = (_KNOTS / cutoffs).reshape(-1).astype(dtype)
