@@ -226,7 +226,30 @@ def report(folder: Path) -> str:
         numbers = [str(rows[0]["functions"]), str(rows[0]["parameters"]), *cells, *costs]
         lines.append("| " + " | ".join([element, name, *numbers]) + " |")
     draw(groups, folder / "reduced_ace.png")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *summary(groups)])
+
+
+def summary(groups: dict[tuple[str, str, str], list[dict[str, Any]]]) -> list[str]:
+    """Lines of a table, a row for each case: force errors on the test set (on the training set), and time per atom."""
+    elements = [element for element in CUTOFFS if any(key[0] == element for key in groups)]
+    lines = ["| F RMSE, test (train); us/atom | " + " | ".join(elements) + " |", "|---" * (len(elements) + 1) + "|"]
+    for case, selection in sorted({key[1:] for key in groups}):
+        cells = []
+        for element in elements:
+            rows = groups.get((element, case, selection))
+            if rows is None:
+                cells.append("-")
+                continue
+            test = [row["test"]["forces_rmse"] for row in rows]
+            train, cost = (f"{np.mean(x):.1f}" for x in zip(*map(_train_and_cost, rows), strict=True))
+            spread = f" ± {np.std(test, ddof=1):.1f}" if len(test) > 1 else ""
+            cells.append(f"{np.mean(test):.1f}{spread} ({train}); {cost}")
+        lines.append(f"| ({case}) {NAMES[case]}{', ' if selection else ''}{selection} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _train_and_cost(row: dict[str, Any]) -> tuple[float, float]:
+    return row["train"]["forces_rmse"], row["microseconds_per_atom"]
 
 
 def _spread(values: list[float]) -> str:
