@@ -273,11 +273,15 @@ def draw(groups: dict[tuple[str, str, str], list[dict[str, Any]]], path: Path) -
             x = float(np.mean([row["microseconds_per_atom"] for row in rows]))
             y = float(np.mean([row["test"]["forces_rmse"] for row in rows]))
             axes.plot(x, y, "o", color=f"C{'abcdefg'.index(case)}")
-            axes.annotate(f"{case} {selection[:3]}", (x, y), fontsize=7)
+            mark = f"({case})" + (f" {selection}" if selection not in ("", "cheapest") else "")
+            axes.annotate(mark, (x, y), (4, 4), textcoords="offset points", fontsize=8)
             points.append((x, y))
         front = [p for p in sorted(points) if all(p[1] <= q[1] for q in points if q[0] <= p[0])]
         axes.plot(*zip(*front, strict=True), "-", color="0.7", zorder=0)
-        axes.set(title=element, xscale="log", xlabel="us per atom, energy and forces", ylabel="force RMSE, meV/A")
+        axes.set(title=element, xlabel="us per atom, energy and forces", ylabel="force RMSE, meV/A")
+        axes.set_xlim(0, 1.15 * max(x for x, _ in points))
+    shown = sorted({key[1] for key in groups})
+    figure.supxlabel("   ".join(f"({case}) {NAMES[case]}" for case in shown), fontsize=9)
     figure.savefig(path, dpi=130)
 
 
