@@ -109,7 +109,10 @@ def test_own_momenta_are_kept_without_a_temperature():
     atoms.set_momenta(momenta)
     start = atoms.get_temperature()
     temperatures = []
-    record = lambda done: temperatures.append(atoms.get_temperature())  # noqa: E731
+
+    def record(done):
+        temperatures.append(atoms.get_temperature())
+
     run_dynamics(atoms, 1, temperature=None, timestep=0.01, progress=record)
     assert temperatures[0] == pytest.approx(start)
 
@@ -154,6 +157,6 @@ def test_bad_settings_are_named(settings, message):
 def test_failing_model_touches_no_file(tmp_path):
     atoms = molecule("SiH4")
     atoms.calc = EMT()
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(NotImplementedError):  # EMT knows no silicon
         run_dynamics(atoms, 5, trajectory=tmp_path / "md.extxyz")
     assert list(tmp_path.iterdir()) == []

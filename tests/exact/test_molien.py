@@ -26,7 +26,7 @@ def weyl_counts(ranks, max_degree: int, parity: str) -> tuple[int, ...]:
     counts = np.zeros(max_degree)
     for determinant in (1, -1):
         powers = [
-            sum(determinant ** (l * k) * sum(np.cos(m * k * angles) for m in range(-l, l + 1)) for l in ranks)  # noqa: E741
+            sum(determinant ** (l * k) * sum(np.cos(m * k * angles) for m in range(-l, l + 1)) for l in ranks)  # noqa: E741 - a rank
             for k in range(1, max_degree + 1)
         ]
         complete = [np.ones(n)]

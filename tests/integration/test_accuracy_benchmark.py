@@ -12,8 +12,8 @@ from ase import Atoms
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-from accuracy_data import benchmarks, composition_energies  # noqa: E402
-from accuracy_errors import errors  # noqa: E402
+from accuracy_data import benchmarks, composition_energies  # noqa: E402 - from the path above
+from accuracy_errors import errors  # noqa: E402 - likewise
 
 
 def run(*arguments):

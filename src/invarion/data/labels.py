@@ -250,7 +250,7 @@ def _unit(atoms: Atoms, kind: Kind, units: Mapping[str, str], where: str) -> str
         return str(stated)
     if kind == "virial" and "energy" in units:
         return units["energy"]
-    foreign = [f"{name} in {unit}" for name, unit in units.items() if factor(unit, name) != 1.0]  # type: ignore[arg-type]
+    foreign = [f"{name} in {unit}" for name, unit in units.items() if factor(unit, name) != 1.0]  # type: ignore[arg-type]  # as above
     if foreign:
         raise DataError(
             f"{where}: {' and '.join(foreign)} was declared, but no unit for {kind}, which is present; "

@@ -100,7 +100,7 @@ class TestMissing:
 
     def test_a_calculator_without_results_is_not_run(self):
         class Untouchable:
-            results: dict = {}  # noqa: RUF012
+            results: dict = {}  # noqa: RUF012 - ASE's form
 
             def get_potential_energy(self, *_):
                 raise AssertionError

@@ -313,7 +313,7 @@ def test_trackers_write_beside_the_log(tmp_path):
 
 def test_a_tracker_that_is_not_installed_is_refused(tmp_path):
     try:
-        import wandb  # noqa: F401
+        import wandb  # noqa: F401 - is it there?
     except ModuleNotFoundError:
         with pytest.raises(TrainingError, match="pip install wandb"):
             train(fresh(), TRAIN, VALID, FAST.model_copy(update={"trackers": ("wandb",)}), tmp_path)

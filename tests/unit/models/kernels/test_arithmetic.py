@@ -7,7 +7,7 @@ import pytest
 
 numba = pytest.importorskip("numba", reason="tiles are numba values")
 
-from invarion.models.kernels.arithmetic import (  # noqa: E402
+from invarion.models.kernels.arithmetic import (  # noqa: E402 - compiled only where numba is
     below,
     between,
     end_of_bits,
@@ -19,8 +19,8 @@ from invarion.models.kernels.arithmetic import (  # noqa: E402
     sine_and_cosine,
     smaller,
 )
-from invarion.models.kernels.compiled import compiled  # noqa: E402
-from invarion.models.kernels.simd import load, store, zeros  # noqa: E402
+from invarion.models.kernels.compiled import compiled  # noqa: E402 - compiled only where numba is
+from invarion.models.kernels.simd import load, store, zeros  # noqa: E402 - compiled only where numba is
 
 WIDTHS = (1, 2, 4, 8)
 

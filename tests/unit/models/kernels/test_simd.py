@@ -5,7 +5,7 @@ import pytest
 
 numba = pytest.importorskip("numba", reason="tiles are numba values")
 
-from invarion.models.kernels.simd import (  # noqa: E402
+from invarion.models.kernels.simd import (  # noqa: E402 - compiled only where numba is
     add_outer,
     add_product,
     add_scaled,
