@@ -66,7 +66,7 @@ class ZblCore(nn.Module):
         past = (r - self.inner[a, b]).clamp_min(0.0)
         pair = zbl_energy(r, self.numbers[a], self.numbers[b]) + past**3 * (cubic + quartic * past) + constant
         pair = torch.where(r < self.outer[a, b], pair, 0.0)
-        return distances.new_zeros(graph.n_atoms).index_add(0, graph.centers[near], 0.5 * pair)
+        return distances.new_zeros(graph.n_atoms).index_add(0, graph.centers[near], (0.5 * pair).to(distances.dtype))
 
 
 def zbl_energy(distances: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
