@@ -99,6 +99,12 @@ def add_mixed_slopes(
         slopes: (N, M, C) g, with respect to `environment` of these edges.
         sensitivities, tensors, centers, neighbors, support, first: as in `environment`.
     """
+    if runs_fused(total) and tensors.shape[1] == total.shape[1] == 1:
+        from invarion.models.kernels.passing_ops import add_passed
+
+        weights = sensitivities[:, first] * tensors[:, 0]
+        add_passed(total[:, 0], weights, slopes[:, 0], neighbors, centers)
+        return
     if runs_fused(total):
         from invarion.models.kernels.environment_ops import add_fused_slopes
 
@@ -225,6 +231,11 @@ def _environment(
     if not runs_fused(mixed, kernel):
         read = sensitivities[:, first : first + n_radial]
         return _plain_environment(read, tensors, mixed, centers, neighbors, n_atoms)
+    if tensors.shape[1] == n_radial == 1:
+        from invarion.models.kernels.passing_ops import passed
+
+        weights = sensitivities.narrow(1, first, 1) * tensors
+        return passed(weights.squeeze(1), mixed.squeeze(1), centers, neighbors, n_atoms)[:, None]
     if _fewer_products_by_kind(tensors, mixed, n_atoms):
         ends, chosen = (centers, neighbors), (first, n_radial)
         by_kind = _moments(sensitivities, tensors, *ends, n_atoms, n_rows, support, chosen, kernel)

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from invarion.graphs import Graph
 from invarion.models.edges import edge_geometry
 from invarion.models.environment import environment
-from invarion.models.parts import Ends, Factors, Layer, Part, in_parts, parts
+from invarion.models.messages import TensorMessages
+from invarion.models.parts import Ends, Factors, Layer, Part, Source, in_parts, parts
 from invarion.models.radial import Sensitivities, counting_range
 
 Exchange = Callable[[Tensor], Tensor]
-"""Called on the features before every interaction after the first; an engine puts ghost communication here."""
+"""Called on what atoms hand on (features; messages) before every interaction after the first; ghost communication."""
 
 
 class Edges(NamedTuple):
@@ -48,6 +49,7 @@ class Layout(NamedTuple):
     sensitivities: Callable[[], Sensitivities]
     head: Callable[[int], nn.Module]
     max_rank: int
+    message_rank: int
 
 
 def same(features: Tensor) -> Tensor:
@@ -86,7 +88,7 @@ class Interaction(nn.Module):
         """(N, C) from features (N, C_in) of the atoms themselves and environment tensors (N, M, C)."""
         return self.head(tensors) + self.self_interaction(features)
 
-    def mix(self, features: Tensor, edges: Edges, span: tuple[int, int], first: bool) -> tuple[Tensor, Ends]:
+    def mix(self, features: Tensor, edges: Edges, span: tuple[int, int], first: bool) -> Source:
         """What edges read: weighted features (R, K, C), and which row.
 
         Args:
@@ -98,9 +100,9 @@ class Interaction(nn.Module):
         begin, end = span
         weights = self.weights[:, begin:end]
         if first:
-            return weights.contiguous(), Ends(edges.centers, edges.species[edges.neighbors], begin)
+            return Source(weights.contiguous(), Ends(edges.centers, edges.species[edges.neighbors], begin))
         mixed = (features @ weights.flatten(1)).view(-1, *weights.shape[1:])
-        return mixed, Ends(edges.centers, edges.neighbors, begin)
+        return Source(mixed, Ends(edges.centers, edges.neighbors, begin))
 
     def factors(self, vectors: Tensor) -> Factors:
         """Sensitivities and direction tensors of edge vectors."""
@@ -161,9 +163,10 @@ class HipNetwork(nn.Module):
         first, *others = (nn.Linear(width, 1, bias=block > 0) for block, width in enumerate(widths))
         nn.init.zeros_(first.weight)  # reference energies start this term; it learns the rest
         self.readouts = nn.ModuleList([first, *others])
+        self.messages = nn.ModuleList(_messages(layout) if layout.message_rank else [])
         components = (layout.max_rank + 1) ** 2  # numbers that a layer holds, by which systems are cut into parts
         self._per_edge = 2 * components + 2 * len(layout.sensitivities().mu)
-        self._per_atom = 6 * components * max(layout.n_middle)
+        self._per_atom = (10 if len(self.messages) else 6) * components * max(layout.n_middle)
 
     def forward(self, graph: Graph, index: Tensor, exchange: Exchange = same) -> Tensor:
         """Energy terms of every atom.
@@ -171,44 +174,72 @@ class HipNetwork(nn.Module):
         Args:
             graph: N atoms, E edges, vectors in Angstrom.
             index: (N,) int64, species of each atom as 0..n_species-1.
-            exchange: called on the features before every interaction after the first.
+            exchange: called on features, and on messages, before every interaction after the first.
 
         Returns:
             (N, 1 + blocks) terms in network units, one per block, the species' own first.
         """
         edges = self._edges(graph, index)
-        features = nn.functional.one_hot(index, self.n_species).to(graph.vectors.dtype)
+        features, messages = nn.functional.one_hot(index, self.n_species).to(graph.vectors.dtype), None
         terms = [self.readouts[0](features)]
         for number, readout in enumerate(self.readouts[1:]):
-            features = features if number == 0 else exchange(features)
+            if number > 0:
+                features, messages = exchange(features), None if messages is None else exchange(messages)
             if len(edges.parts) > 1 and number == len(self.blocks) - 1:
-                terms.append(self._through(number, features, edges, readout))
+                terms.append(self._through(number, features, messages, edges, readout)[0])
             else:
-                features = self._through(number, features, edges)
+                features, messages = self._through(number, features, messages, edges)
                 terms.append(readout(features))
         return torch.cat(terms, dim=1)
 
-    def _through(self, number: int, features: Tensor, edges: Edges, readout: nn.Module | None = None) -> Tensor:
-        """Features after a block, or what `readout` makes of them."""
+    def _through(
+        self, number: int, features: Tensor, messages: Tensor | None, edges: Edges, readout: nn.Module | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Features after a block, or what `readout` makes of them, and the messages that it sends."""
         wrapped, *atom_layers = cast(nn.ModuleList, self.blocks[number])
         interaction = cast(Interaction, wrapped.layer)
+        hears, speaks = self._speech(number)
 
-        def respond(features: Tensor, tensors: Tensor) -> Tensor:
+        def respond(features: Tensor, tensors: Tensor, *arrived: Tensor) -> list[Tensor]:
+            tensors = hears.heard(tensors, *arrived) if hears else tensors
             features = wrapped(features, tensors)
             for layer in atom_layers:
                 features = layer(features)
-            return features if readout is None else readout(features)
+            if readout is not None:
+                return [readout(features)]
+            return [features, speaks(features, tensors)] if speaks else [features]
+
+        def factors(own: Factors) -> tuple[Factors, ...]:
+            return (own, hears.factors(own)) if hears else (own,)
+
+        def sources(span: tuple[int, int]) -> list[Source]:
+            own = interaction.mix(features, edges, span, number == 0)
+            heard = [] if messages is None else [Source(messages[:, None], Ends(edges.centers, edges.neighbors, 0))]
+            return [own, *heard]
 
         if edges.geometry is None:
             span = interaction.sensitivities.span(float(_shortest(edges.vectors.detach())))
-            mixed, ends = interaction.mix(features, edges, span, number == 0)
-            layer = Layer(interaction.factors, respond, last=readout is not None)
-            return in_parts(layer, features, edges.vectors, mixed, ends, edges.parts)
-        distances, tensors = edges.geometry
-        values, support = interaction.sensitivities(distances)
-        mixed, ends = interaction.mix(features, edges, counting_range(values, support), number == 0)
-        centers, rows, first = ends
-        return respond(features, environment(values, tensors, mixed, centers, rows, len(features), support, first))
+            layer = Layer(
+                factors=lambda vectors: factors(interaction.factors(vectors)),
+                respond=lambda features, *sums: torch.cat(respond(features, *sums), dim=1),
+                last=readout is not None,
+            )
+            joined = in_parts(layer, features, edges.vectors, sources(span), edges.parts)
+            width = cast(nn.Linear, self.readouts[number + 1]).in_features
+            found = [joined[:, :width], joined[:, width:]]
+        else:
+            distances, tensors = edges.geometry
+            values, support = interaction.sensitivities(distances)
+            read = zip(
+                factors(Factors(values, tensors, support)), sources(counting_range(values, support)), strict=True
+            )
+            found = respond(features, *(_sum(each, source, len(features)) for each, source in read))
+        return found[0], found[1] if speaks and readout is None else None
+
+    def _speech(self, number: int) -> tuple[TensorMessages | None, TensorMessages | None]:
+        """The messages that a block hears and those that it sends."""
+        known: list[Any] = [None, *self.messages, None] if len(self.messages) else [None] * (len(self.blocks) + 1)
+        return known[number], known[number + 1]
 
     @torch.no_grad()
     def calibrate(self, graph: Graph, index: Tensor) -> None:
@@ -245,6 +276,12 @@ class HipNetwork(nn.Module):
         return parts(graph.centers, graph.n_atoms, self._per_atom + per_edge)
 
 
+def _sum(factors: Factors, source: Source, n_atoms: int) -> Tensor:
+    """(N, M, C) of one sum over the neighbours of all atoms."""
+    (values, tensors, support), (mixed, (centers, rows, first)) = factors, source
+    return environment(values, tensors, mixed, centers, rows, n_atoms, support, first)
+
+
 def _shortest(vectors: Tensor) -> Tensor:
     return vectors.square().sum(1).min().sqrt() if len(vectors) else vectors.new_tensor(torch.inf)
 
@@ -258,6 +295,13 @@ def _block(layout: Layout, n_in: int, n_middle: int, n_out: int) -> list[nn.Modu
     interaction = Interaction(n_in, n_middle, layout.sensitivities(), layout.head(n_middle), layout.max_rank)
     atom_layers = [wrap(_linear(n_out, n_middle), n_out) for _ in range(layout.n_atom_layers)]
     return [wrap(interaction, n_in), *atom_layers]
+
+
+def _messages(layout: Layout) -> list[TensorMessages]:
+    """One between every two interactions."""
+    n_radial = len(layout.sensitivities().mu)
+    sizes = zip(layout.n_middle[:-1], layout.n_features[:-1], layout.n_middle[1:], strict=True)
+    return [TensorMessages(*size, n_radial, layout.message_rank) for size in sizes]
 
 
 def _linear(n_in: int, n_out: int) -> nn.Linear:

@@ -162,6 +162,7 @@ class HipConfig(BaseModel):
             sensitivities=self._sensitivities,
             head=head,
             max_rank=max_rank,
+            message_rank=self._message_rank(),
         )
         return HipNetwork(layout)
 
@@ -173,6 +174,10 @@ class HipConfig(BaseModel):
     def _sensitivities(self) -> Sensitivities:
         places = (self.soft_min, self.outer, self.cutoff)
         return Sensitivities(self.n_sensitivities, *places, self.cutoff_function, self.sensitivity_width)
+
+    def _message_rank(self) -> int:
+        """Highest rank of the tensors that atoms hand on; 0 where only features travel."""
+        return 0
 
     def _head(self) -> tuple[int, Callable[[int], nn.Module]]:
         """Highest rank, and what makes features of the tensors of so many neurons; every kind has its own."""
@@ -207,6 +212,7 @@ class HipHopNNConfig(HipConfig):
     max_degree: Annotated[int, Field(ge=1, le=10)] = 4
     basis: BasisField
     normalization: Normalization = "scaled"
+    message_rank: Annotated[int, Field(ge=0, le=6)] = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -223,6 +229,18 @@ class HipHopNNConfig(HipConfig):
                 f"the basis acts on tensors of ranks {list(basis.ranks)}; a HIP-HOP-NN neuron has one of each rank 0..L"
             )
         return {**data, "basis": basis, "max_rank": basis.max_rank, "max_degree": basis.max_degree}
+
+    @model_validator(mode="after")
+    def _messages_exist(self) -> Self:
+        if self.message_rank > self.max_rank:
+            raise ConfigError(
+                f"message_rank is {self.message_rank} and the highest rank of tensors {self.max_rank}; allowed are "
+                f"0 (features alone travel) to {self.max_rank}"
+            )
+        return self
+
+    def _message_rank(self) -> int:
+        return self.message_rank
 
     def _head(self) -> tuple[int, Callable[[int], nn.Module]]:
         return self.max_rank, lambda width: BasisHead(width, self.basis, self.normalization)
@@ -316,10 +334,11 @@ def hip_hop_nn(
             inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
             at the start, as a part of 1/soft_min; by default 0.1, or the published 1 / (2 n_sensitivities) where that
             is wider), `cutoff_function` ("smooth" is C2, "cosine_squared" the published one), `normalization`
-            ("scaled", "smooth", "group", the published one, or "none"), `resnet` (True, False or inner widths),
-            `activation` ("silu", or "softplus", the published one), `zbl` (a nuclear repulsion at short range. True: it
-            begins inside the smallest distance of every pair of elements in the training structures; or (inner, outer)
-            in Angstrom, or {"C-H": (inner, outer), ...}).
+            ("scaled", "smooth", "group", the published one, or "none"), `message_rank` (atoms hand on their tensors up
+            to this rank, besides their features; 0: features alone, as in the published networks), `resnet` (True,
+            False or inner widths), `activation` ("silu", or "softplus", the published one), `zbl` (a nuclear repulsion
+            at short range. True: it begins inside the smallest distance of every pair of elements in the training
+            structures; or (inner, outer) in Angstrom, or {"C-H": (inner, outer), ...}).
 
     Returns:
         A frozen config, equal to the `model` section of a YAML file.

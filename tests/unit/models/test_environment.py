@@ -63,6 +63,18 @@ def test_equals_its_definition(n_atoms, n_edges, n_components, n_channels, dtype
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("n_atoms", "n_edges"), [(6, 20), (2, 151), (1, 1), (3, 0), (0, 0)])
+@pytest.mark.parametrize("first", [0, 2])
+def test_one_number_per_edge_and_row_equals_its_definition(n_atoms, n_edges, first, dtype, kernel):
+    s, t, z, *ends = random_inputs(n_atoms, n_edges, n_components=1, n_channels=37, dtype=dtype)
+    z = z[:, first : first + 1]
+    expected = by_definition(s[:, first : first + 1], t, z, *ends)
+    rtol = 1e-4 if dtype == torch.float32 else 1e-12
+    found = environment(s, t, z, *ends, first=first, kernel=kernel)
+    torch.testing.assert_close(found, expected, rtol=rtol, atol=10 * rtol)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("n_atoms", "n_edges"), [(6, 20), (2, 150), (3, 0), (0, 0)])
 @pytest.mark.parametrize("n_components", [1, 4, 16, 25])
 def test_moments_equal_their_definition(n_atoms, n_edges, n_components, dtype, kernel):
@@ -80,9 +92,9 @@ def test_rows_by_species_equal_rows_by_atom(n_edges, kernel):
     torch.testing.assert_close(by_species, environment(s, t, z[kind], centers, neighbors, kernel="torch"))
 
 
-@pytest.mark.parametrize(("n_components", "n_channels"), [(4, 5), (1, 16), (9, 8)])
-def test_first_and_second_derivatives(n_components, n_channels, kernel):
-    *factors, centers, neighbors, n_atoms = random_inputs(4, 9, n_components=n_components, n_channels=n_channels)
+@pytest.mark.parametrize(("n_radial", "n_components", "n_channels"), [(3, 4, 5), (3, 1, 16), (3, 9, 8), (1, 1, 7)])
+def test_first_and_second_derivatives(n_radial, n_components, n_channels, kernel):
+    *factors, centers, neighbors, n_atoms = random_inputs(4, 9, n_radial, n_components, n_channels)
     factors = [f.requires_grad_() for f in factors]
 
     def total(s, t, z):

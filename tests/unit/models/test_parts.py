@@ -14,6 +14,8 @@ CONFIGS = {
     "hip_nn": lambda: inv.hip_nn(cutoff=4.0, n_features=16, n_interactions=1),
     "hip_nn_ts": lambda: inv.hip_nn_ts(cutoff=4.0, n_features=9, n_interactions=3, max_rank=2, resnet=False),
     "hip_hop_nn": lambda: inv.hip_hop_nn(cutoff=4.0, n_features=(16, 8), resnet=12),
+    "messages": lambda: inv.hip_hop_nn(cutoff=4.0, n_features=(16, 8, 12), resnet=12, message_rank=2),
+    "all_messages": lambda: inv.hip_hop_nn(cutoff=4.0, n_features=(8, 8), max_rank=2, message_rank=2),
 }
 
 

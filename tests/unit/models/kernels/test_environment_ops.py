@@ -102,7 +102,7 @@ def test_channels_in_ranges_change_nothing(monkeypatch):
     ("centers", "neighbors"), [([1, 0], [0, 0]), ([0, 2], [0, 0]), ([0, 1], [0, 2]), ([0, 1], [-1, 0])]
 )
 def test_wrong_indices_are_refused(centers, neighbors):
-    s, t, z = torch.ones(2, 1), torch.ones(2, 1), torch.ones(2, 1, 16)
+    s, t, z = torch.ones(2, 1), torch.ones(2, 4), torch.ones(2, 1, 16)
     with pytest.raises(IndexError, match=r"sorted and lie in 0\.\.1"):
         environment(s, t, z, torch.tensor(centers), torch.tensor(neighbors), kernel="numba")
 

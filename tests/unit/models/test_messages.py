@@ -1,0 +1,57 @@
+"""Covariant messages: what they bring, how they start, and what is refused. That they turn with atoms: tests/laws."""
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+
+import invarion as inv
+
+
+def molecules(count=6):
+    random = np.random.default_rng(0)
+    return [Atoms("CHOH", positions=random.uniform(0, 3.0, (4, 3))) for _ in range(count)]
+
+
+def test_at_the_start_half_as_much_arrives_as_is_there_already():
+    torch.manual_seed(0)
+    network = inv.hip_hop_nn(cutoff=4.0, n_features=16, message_rank=2).network((1, 6, 8)).double()
+    graph = inv.graph(molecules(), 4.0, dtype=torch.float64)
+    index = torch.bucketize(graph.species, torch.tensor([1, 6, 8]))
+    network.calibrate(graph, index)
+    seen = []
+    (message,) = network.messages
+    heard = message.heard
+    message.heard = lambda own, arrived: seen.append((own, heard(own, arrived))) or seen[-1][1]
+    network(graph, index)
+    ((own, total),) = seen
+    for rank in range(4):
+        part = slice(rank**2, (rank + 1) ** 2)
+        share = (total - own)[:, part].square().mean().sqrt() / own[:, part].square().mean().sqrt()
+        assert share.item() == pytest.approx(0.5 if rank <= 2 else 0.0, rel=1e-9)
+
+
+@pytest.mark.parametrize("message_rank", [0, 2])
+def test_a_torsion_is_seen_through_messages_alone(message_rank):
+    # within the cutoff, atoms of this chain see the next ones only: no atom sees both ends of the torsion
+    torch.manual_seed(0)
+    config = inv.hip_hop_nn(cutoff=2.0, n_features=8, n_interactions=2, message_rank=message_rank)
+    potential = inv.Potential(config, [6]).double()
+    for readout in potential.network.readouts.parameters():
+        torch.nn.init.normal_(readout)
+    bent = Atoms("C4", positions=[[-0.9, 1.2, 0.0], [0.0, 0.0, 0.0], [1.5, 0.0, 0.0], [2.4, 1.2, 0.0]])
+    chains = [bent.copy() for _ in range(3)]
+    for chain, angle in zip(chains, (0, 60, 150), strict=True):
+        chain.set_dihedral(0, 1, 2, 3, angle, indices=[3])
+    energies = potential.predict(chains).energy
+    assert np.ptp(energies) > 1e-5 if message_rank else np.ptp(energies) < 1e-12
+
+
+def test_a_rank_above_that_of_the_tensors_is_refused():
+    with pytest.raises(ValueError, match="message_rank is 3 and the highest rank of tensors 2; allowed are 0"):
+        inv.hip_hop_nn(cutoff=4.0, max_rank=2, message_rank=3)
+
+
+def test_one_interaction_sends_nothing():
+    network = inv.hip_hop_nn(cutoff=4.0, n_interactions=1, message_rank=3).network((1,))
+    assert len(network.messages) == 0
