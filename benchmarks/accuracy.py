@@ -2,8 +2,9 @@
 
 Every (benchmark, contestant, minutes, seed) is one training in a process of its own and one JSON file in the results
 folder; what is there already is not run again, so a run that was stopped goes on. Contestants: invarion's defaults, or
-invarion@FILE.yaml with other settings (sections model, training); hippynn:hop and hippynn:ts1, mace, nequip with their
-documented settings. Those that are not installed are left out (where they are looked for: speed.py).
+invarion@FILE.yaml with other settings (sections model, training, and committee: K, for K members that share the time);
+hippynn:hop and hippynn:ts1, mace, nequip with their documented settings. Those that are not installed are left out
+(where they are looked for: speed.py).
 
     python benchmarks/accuracy.py ethanol_950 --data DIR --minutes 10 --threads 2
     python benchmarks/accuracy.py --table accuracy.md --plot figures      # collects what is in the results folder

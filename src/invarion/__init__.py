@@ -30,6 +30,7 @@ _ROOMS = MappingProxyType(
         "hip_nn": "invarion.models",
         "hip_nn_ts": "invarion.models",
         "convert_hippynn": "invarion.models",
+        "committee": "invarion.committees",
         "load": "invarion.checkpoint",
         "save": "invarion.checkpoint",
         "Calculator": "invarion.engines.ase",

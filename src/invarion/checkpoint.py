@@ -111,7 +111,7 @@ def describe(potential: Potential, provenance: Mapping[str, Any] | None = None) 
     symbols = [chemical_symbols[z] for z in potential.species]
     return {
         "format": FORMAT,
-        "config": _spelled_out(potential),
+        "config": spelled_out(potential),
         "species": list(potential.species),
         "symbols": symbols,
         "cutoff": potential.cutoff,
@@ -135,7 +135,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _spelled_out(potential: Potential) -> Any:
+def spelled_out(potential: Potential) -> Any:
     """The settings with the basis itself where they only name it: a stored model must not depend on a search."""
     config, basis = potential.config, getattr(potential.network, "basis", None)
     if basis is None or not isinstance(getattr(config, "basis", None), str):

@@ -40,6 +40,17 @@ def test_contestants_train_and_results_are_collected(tmp_path):
     assert again.stderr.count("is there") == 2
 
 
+def test_members_of_a_committee_share_the_time(tmp_path):
+    (tmp_path / "two.yaml").write_text("model: {n_features: 8, message_rank: 1}\ncommittee: 2\n")
+    contestant = f"invarion@{tmp_path}/two.yaml"
+    done = run("ethanol_200", "--smoke", "--results", tmp_path, "--contestants", contestant)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "ethanol_200" / "invarion@two_0.1min_seed0.json").read_text())
+    assert result["settings"]["committee"] == 2
+    assert result["settings"]["training"]["max_minutes"] == pytest.approx(0.05)
+    assert result["epochs"] == len(result["curve"]) >= 2
+
+
 def test_unknown_names_are_refused():
     assert "no benchmark ethanol;" in run("ethanol").stderr
     assert "no contestant schnet" in run("ethanol_200", "--contestants", "schnet").stderr

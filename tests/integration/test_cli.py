@@ -336,6 +336,16 @@ def test_fine_tuning_starts_from_a_model_and_meets_another_zero_of_energy(run, t
     assert "n_features: 4" in (tmp_path / "tuned" / "config.yaml").read_text()
 
 
+def test_a_committee_of_models_is_a_model(run, tmp_path):
+    joint = tmp_path / "committee.inv"
+    found = parsed("committee", run / "model.inv", run / "model.inv", "-o", joint)
+    assert found["members"] == 2
+    one, two = (parsed("evaluate", model, f"{ETHANOL}/test.extxyz@:3") for model in (run / "model.inv", joint))
+    assert two["forces_mae_mev_per_angstrom"] == pytest.approx(one["forces_mae_mev_per_angstrom"], rel=1e-6)
+    assert len(parsed("info", joint)["provenance"]["members"]) == 2
+    assert "committee" in call("info", joint).stdout
+
+
 def test_init_writes_a_config_that_trains(tmp_path):
     config = tmp_path / "config.yaml"
     assert call("init", f"{ETHANOL}/train.extxyz@:12", "-o", config).exit_code == 0

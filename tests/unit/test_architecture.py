@@ -18,6 +18,7 @@ FLOORS = [
     {"potential"},
     {"models"},
     {"checkpoint"},
+    {"committees"},
     {"engines"},
     {"evaluation"},
     {"training"},

@@ -1,4 +1,4 @@
-"""`invarion init`, `train` and `fit`: from structures to a potential."""
+"""`invarion init`, `train`, `fit` and `committee`: from structures to a potential."""
 
 import os
 from pathlib import Path
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     command(app, "init", "invarion init train.extxyz -o config.yaml")(init)
     command(app, "train", "invarion train config.yaml -o training.max_minutes=30 -o output.folder=runs/a")(train)
     command(app, "fit", "invarion fit ace.yaml -o output.folder=runs/si")(fit)
+    command(app, "committee", "invarion committee runs/0/model.inv runs/1/model.inv -o committee.inv")(committee)
 
 
 def init(
@@ -140,6 +141,24 @@ def fit(
     write_config(settings, folder / "config.yaml")
     facts = {"seconds": time.perf_counter() - start, "options": plain(options)}
     return finish(Run(potential, folder, settings.data, sets, facts), report=settings.output.report, quiet=json)
+
+
+def committee(
+    models: Annotated[list[Path], typer.Argument(help="Model files, trained alike with different seeds.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Model file to write.")] = Path("committee.inv"),
+    json: Json = False,
+) -> Any:
+    """Join several models into one whose energy is their mean: more accurate, at the cost of all of them."""
+    from invarion.checkpoint import load, read_header, save
+    from invarion.committees import committee as join
+    from invarion.committees import members
+
+    potential = join([load(model) for model in models])
+    origins = [{"file": str(model), **read_header(model)["provenance"]} for model in models]
+    save(potential, output, {"members": origins})
+    if not json:
+        say(f"{len(members(potential))} members; written to {output}; try it with: invarion evaluate {output} DATA")
+    return {"output": output, "members": len(members(potential))}
 
 
 def _read_settings(

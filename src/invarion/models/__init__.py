@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from invarion.models.ace import AceBasis, AceConfig, ace, ace_basis
+from invarion.models.committee import CommitteeConfig
 from invarion.models.hip_config import (
     HipConfig,
     HipHopNNConfig,
@@ -17,10 +18,10 @@ from invarion.models.hip_config import (
 from invarion.models.hippynn import convert_hippynn
 
 ModelConfig = Annotated[HipNNConfig | HipNNTSConfig | HipHopNNConfig | AceConfig, Field(discriminator="kind")]
-"""Any model's settings, told apart by `kind`."""
+"""Settings of any model that can be trained or fitted, told apart by `kind`."""
 
 
-def model_config(data: object) -> HipConfig | AceConfig:
+def model_config(data: object) -> HipConfig | AceConfig | CommitteeConfig:
     """The settings that a mapping with a `kind` describes, as in a YAML file or a model file's header.
 
     Args:
@@ -32,12 +33,14 @@ def model_config(data: object) -> HipConfig | AceConfig:
     >>> model_config({"kind": "hip_nn", "cutoff": 5.0}).cutoff
     5.0
     """
-    return TypeAdapter(ModelConfig).validate_python(data)
+    known = Annotated[ModelConfig | CommitteeConfig, Field(discriminator="kind")]
+    return TypeAdapter(known).validate_python(data)
 
 
 __all__ = [
     "AceBasis",
     "AceConfig",
+    "CommitteeConfig",
     "HipConfig",
     "HipHopNNConfig",
     "HipNNConfig",

@@ -1,0 +1,98 @@
+"""Several potentials as one: more accurate than each, and a measure of how much they disagree."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+
+from invarion.checkpoint import spelled_out
+from invarion.exceptions import ConfigError
+from invarion.models.committee import CommitteeConfig, CommitteeNetwork
+from invarion.potential import Potential
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+def committee(potentials: Sequence[Potential]) -> Potential:
+    r"""One potential whose energy is the mean of those of several.
+
+    .. math:: E = \frac1K \sum_k E^{(k)}
+
+    What members trained with different seeds get wrong by chance differs from one to the next, and averages out. Every
+    part of this package takes the result as it takes any potential, at the cost of all members together.
+
+    Args:
+        potentials: K >= 1 potentials of the same species, cutoff, repulsive core and floating type; a committee among
+            them stands for its members.
+
+    Returns:
+        A new potential, in evaluation mode, with copies of the members' weights.
+
+    Raises:
+        ConfigError: none, or potentials that do not fit together.
+
+    >>> import invarion as inv
+    >>> one, other = (inv.Potential(inv.hip_nn(cutoff=4.0, n_features=4), [1, 8]) for _ in range(2))
+    >>> len(members(inv.committee([one, other])))
+    2
+    """
+    single = [member for potential in potentials for member in members(potential)]
+    if not single:
+        raise ConfigError("a committee of no potentials; give at least one")
+    for name in ("species", "dtype"):
+        found = sorted({str(getattr(member, name)) for member in single})
+        if len(found) > 1:
+            raise ConfigError(
+                f"members of a committee have {name} {' and '.join(found)}; it must be the same for all: train them on "
+                f"the same data"
+            )
+    config = CommitteeConfig.model_validate({"members": [spelled_out(member) for member in single]})
+    references = torch.stack([member.references for member in single]).mean(0)
+    scales = torch.stack([member.scale for member in single])
+    result = Potential(config, single[0].species, references.tolist(), float(scales.mean())).to(single[0].dtype)
+    network = cast(CommitteeNetwork, result.network)
+    for mine, member in zip(network.members, single, strict=True):
+        mine.load_state_dict(member.network.state_dict())
+    network.factors.copy_(scales / scales.mean())
+    return result.eval()
+
+
+def members(potential: Potential) -> list[Potential]:
+    """The potentials that a committee is made of, which share its weights; a single potential is its own member."""
+    network = potential.network
+    if not isinstance(network, CommitteeNetwork):
+        return [potential]
+    config, found = cast(CommitteeConfig, potential.config), []
+    for each, own, factor in zip(config.members, network.members, network.factors.tolist(), strict=True):
+        scale = factor * float(potential.scale)
+        member = Potential(each, potential.species, potential.references.tolist(), scale).to(potential.device)
+        member.network = own
+        found.append(member.train(potential.training))
+    return found
+
+
+def spread(potential: Potential, atoms: "Sequence[Atoms]") -> list[tuple[float, np.ndarray]]:
+    """How far the members of a committee lie apart: what they have not learnt from their data.
+
+    Args:
+        potential: a committee of two or more.
+        atoms: structures.
+
+    Returns:
+        For each structure the standard deviation over the members of its energy (eV) and of its forces (N, 3)
+        (eV/Angstrom).
+
+    Raises:
+        ConfigError: a potential that is no committee of two or more.
+    """
+    several = members(potential)
+    if len(several) < 2:
+        raise ConfigError("one potential alone has no spread; join two or more that were trained with different seeds")
+    predictions = [member.predict(atoms, stress=False) for member in several]
+    energies, forces = (
+        np.std([getattr(each, name) for each in predictions], axis=0, ddof=1) for name in ("energy", "forces")
+    )
+    ends = np.cumsum([len(structure) for structure in atoms])[:-1]
+    return [(float(energy), block) for energy, block in zip(energies, np.split(forces, ends), strict=True)]

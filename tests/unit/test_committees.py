@@ -1,0 +1,100 @@
+"""Committees: the mean of their members, one file, and what does not fit together."""
+
+import numpy as np
+import pytest
+import torch
+from ase.build import molecule
+
+import invarion as inv
+from invarion.committees import members, spread
+
+STRUCTURES = [molecule("CH3CH2OH"), molecule("H2O")]
+CONFIGS = {
+    "hip": lambda: inv.hip_hop_nn(cutoff=4.0, n_features=8, n_sensitivities=5, zbl=(0.4, 0.7), message_rank=1),
+    "ace": lambda: inv.ace(cutoff=4.0, n_radial=2, max_rank=2, readout="mlp", hidden=(4,)),
+}
+
+
+def single(config, seed, species=(1, 6, 8), dtype=torch.float64):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        references = [-1.0 - seed, -2.0, -3.0][: len(species)]
+        potential = inv.Potential(config, species, references, scale=1.0 + 0.1 * seed).to(dtype)
+        for parameter in potential.network.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+    return potential.eval()
+
+
+@pytest.fixture(params=CONFIGS)
+def three(request):
+    return [single(CONFIGS[request.param](), seed) for seed in range(3)]
+
+
+def test_predictions_are_the_mean_and_its_spread_that_of_the_members(three):
+    predictions = [potential.predict(STRUCTURES) for potential in three]
+    joint = inv.committee(three)
+    for name in ("energy", "forces"):
+        mean = np.mean([getattr(each, name) for each in predictions], axis=0)
+        np.testing.assert_allclose(getattr(joint.predict(STRUCTURES), name), mean, rtol=1e-12, atol=1e-12)
+    forces = np.std([each.forces for each in predictions], axis=0, ddof=1)
+    np.testing.assert_allclose(np.concatenate([each[1] for each in spread(joint, STRUCTURES)]), forces, atol=1e-12)
+
+
+def test_energies_spread_by_what_networks_say_of_them():
+    config = CONFIGS["hip"]()
+    low, high = (inv.Potential(config, [1, 6, 8]).double() for _ in range(2))
+    high.load_state_dict(low.state_dict())
+    with torch.no_grad():
+        high.network.readouts[1].bias += 0.01  # eV for each of nine atoms, and of three
+    (ethanol, _), (water, _) = spread(inv.committee([low, high]), STRUCTURES)
+    assert (ethanol, water) == pytest.approx((0.09 / 2**0.5, 0.03 / 2**0.5))
+
+
+def test_a_file_holds_them_all(three, tmp_path):
+    joint = inv.committee(three)
+    inv.save(joint, tmp_path / "committee.inv")
+    loaded = inv.load(tmp_path / "committee.inv")
+    assert (loaded.predict(STRUCTURES).forces == joint.predict(STRUCTURES).forces).all()
+    for mine, theirs in zip(members(loaded), three, strict=True):
+        assert np.allclose(mine.predict(STRUCTURES).forces, theirs.predict(STRUCTURES).forces, atol=1e-12)
+
+
+def test_a_committee_stands_for_its_members(three):
+    nested = inv.committee([inv.committee(three[:2]), three[2]])
+    assert len(members(nested)) == 3
+    np.testing.assert_allclose(
+        nested.predict(STRUCTURES).forces, inv.committee(three).predict(STRUCTURES).forces, atol=1e-12
+    )
+
+
+def test_members_keep_their_weights_when_the_committee_changes(three):
+    before = three[0].predict(STRUCTURES).forces
+    joint = inv.committee(three)
+    with torch.no_grad():
+        for parameter in joint.parameters():
+            parameter.zero_()
+    assert (three[0].predict(STRUCTURES).forces == before).all()
+
+
+def hip(seed=0, species=(1, 6, 8), dtype=torch.float64, **settings):
+    return single(inv.hip_nn(**{"cutoff": 4.0, "n_features": 4, **settings}), seed, species, dtype)
+
+
+@pytest.mark.parametrize(
+    ("potentials", "words"),
+    [
+        (list, "at least one"),
+        (lambda: [hip(), hip(species=(1, 8))], r"species \(1, 6, 8\) and \(1, 8\)"),
+        (lambda: [hip(), hip(dtype=torch.float32)], r"dtype torch.float32 and torch.float64"),
+        (lambda: [hip(cutoff=3.0), hip()], "cutoff 3.0 and 4.0"),
+        (lambda: [hip(), hip(zbl=(0.1, 0.2))], "zbl False and"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(potentials, words):
+    with pytest.raises(ValueError, match=words):
+        inv.committee(potentials())
+
+
+def test_one_potential_alone_has_no_spread(three):
+    with pytest.raises(inv.InvarionError, match="two or more"):
+        spread(inv.committee(three[:1]), STRUCTURES)
