@@ -343,7 +343,10 @@ def test_a_committee_of_models_is_a_model(run, tmp_path):
     one, two = (parsed("evaluate", model, f"{ETHANOL}/test.extxyz@:3") for model in (run / "model.inv", joint))
     assert two["forces_mae_mev_per_angstrom"] == pytest.approx(one["forces_mae_mev_per_angstrom"], rel=1e-6)
     assert len(parsed("info", joint)["provenance"]["members"]) == 2
-    assert "committee" in call("info", joint).stdout
+    text = call("info", joint).stdout
+    assert len(text) < 3000
+    assert "member 2" in text
+    assert "fine-tune the models that it was made of" in refused("train", run / "config.yaml", "--from", joint)
 
 
 def test_init_writes_a_config_that_trains(tmp_path):

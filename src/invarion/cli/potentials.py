@@ -62,11 +62,15 @@ def train(
 ) -> Any:
     """Train a potential; the run's folder gets config, log, model, checkpoint, test errors and a report."""
     from invarion.checkpoint import load
+    from invarion.committees import members
     from invarion.configuration import read_sets, write_config
+    from invarion.exceptions import ConfigError
     from invarion.files import plain
     from invarion.training.run import train as descend
 
     known = None if start is None else load(start)
+    if known is not None and len(members(known)) > 1:
+        raise ConfigError(f"{start} is a committee; fine-tune the models that it was made of, and join them again")
     settings = _read_settings(config, override or [], resume, known)
     folder = Path(settings.output.folder)
     sets = read_sets(settings.data)

@@ -132,7 +132,8 @@ def _print_header(model: Path, header: Mapping[str, Any]) -> None:
 
     past = header["provenance"]
     training, errors = past.get("training", {}), past.get("errors", {})
-    config = {name: value for name, value in header["config"].items() if name != "basis" and value not in (None, {})}
+    members = header["config"].get("members", [])
+    config = _settings(header["config"])
     content = {
         "model": config.pop("kind", None),
         "elements": header["symbols"],
@@ -141,8 +142,10 @@ def _print_header(model: Path, header: Mapping[str, Any]) -> None:
         "dtype": header["dtype"],
         "units": header["units"],
         "references / eV": header["references"],
-        "settings": config,
+        "settings": config or None,
         "basis": spell_basis(header["config"].get("basis")),
+        **{f"member {number}": _settings(member) for number, member in enumerate(members, start=1)},
+        "made of": [member.get("file") for member in past.get("members", [])] or None,
         "training data": {key: training[key] for key in ("files", "n_train", "n_valid") if key in training} or None,
         "trained": {key: training[key] for key in ("epochs", "seed", "seconds") if key in training} or None,
         **{f"errors, {name}": _brief(values) for name, values in errors.items()},
@@ -152,6 +155,12 @@ def _print_header(model: Path, header: Mapping[str, Any]) -> None:
     }
     show(f"[bold]{model}[/bold]")
     show(facts(content))
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What fits on a few lines."""
+    long = ("basis", "members")
+    return {name: value for name, value in config.items() if name not in long and value not in (None, {})}
 
 
 def _brief(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,7 +74,10 @@ def _describe(potential: Potential, structure: "Atoms") -> np.ndarray:
     elif isinstance(network, AceNetwork):
         parts = _functions(network, batch, index)
     else:
-        raise ConfigError(f"a {type(network).__name__} has no features to describe atoms with")
+        kind = getattr(potential.config, "kind", type(network).__name__)
+        raise ConfigError(
+            f"a {kind} model has no features to describe atoms with; take one of its members, if it has any"
+        )
     return torch.cat(parts, dim=1).cpu().numpy()
 
 
