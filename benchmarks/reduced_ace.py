@@ -34,7 +34,8 @@ from invarion.training.linear import FitOptions, solve
 from measure import circumstances, save
 
 CUTOFFS = {"Cu": 5.2, "Ni": 4.6, "Li": 6.0, "Mo": 4.7, "Si": 5.4, "Ge": 5.6}
-SELECTIONS = ("cheapest", "balanced", "conditioned")
+MARKERS = {"cheapest": "o", "balanced": "s", "conditioned": "^"}
+SELECTIONS = tuple(MARKERS)
 NAMES = {
     "a": "full linear",
     "b": "reduced linear",
@@ -216,13 +217,15 @@ def report(folder: Path) -> str:
     for each in found:
         groups.setdefault((each["element"], each["case"], each["selection"]), []).append(each)
     lines = [
-        "| element | case | functions | parameters | E MAE | E RMSE | F MAE | F RMSE | fit s | us/atom |",
+        "| element | case | functions | parameters | E MAE | E RMSE | F MAE | F RMSE | fit, processor s | us/atom |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (element, case, selection), rows in sorted(groups.items()):
         name = f"({case}) {NAMES[case]}" + (f", {selection}" if selection else "")
         cells = [_spread([row["test"][key] for row in rows]) for key in rows[0]["test"]]
-        costs = [f"{np.mean([row[key] for row in rows]):.1f}" for key in ("fit_seconds", "microseconds_per_atom")]
+        costs = [
+            f"{np.mean([row[key] for row in rows]):.1f}" for key in ("fit_processor_seconds", "microseconds_per_atom")
+        ]
         numbers = [str(rows[0]["functions"]), str(rows[0]["parameters"]), *cells, *costs]
         lines.append("| " + " | ".join([element, name, *numbers]) + " |")
     draw(groups, folder / "reduced_ace.png")
@@ -260,6 +263,7 @@ def draw(groups: dict[tuple[str, str, str], list[dict[str, Any]]], path: Path) -
     """Force error against cost per atom, one panel per element, Pareto front drawn through."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     elements = sorted({key[0] for key in groups})
     figure = Figure(figsize=(4 * min(3, len(elements)), 3.4 * -(-len(elements) // 3)), layout="constrained")
@@ -272,16 +276,18 @@ def draw(groups: dict[tuple[str, str, str], list[dict[str, Any]]], path: Path) -
                 continue
             x = float(np.mean([row["microseconds_per_atom"] for row in rows]))
             y = float(np.mean([row["test"]["forces_rmse"] for row in rows]))
-            axes.plot(x, y, "o", color=f"C{'abcdefg'.index(case)}")
-            mark = f"({case})" + (f" {selection}" if selection not in ("", "cheapest") else "")
-            axes.annotate(mark, (x, y), (4, 4), textcoords="offset points", fontsize=8)
+            axes.plot(x, y, MARKERS.get(selection, "o"), color=f"C{'abcdefg'.index(case)}")
             points.append((x, y))
         front = [p for p in sorted(points) if all(p[1] <= q[1] for q in points if q[0] <= p[0])]
         axes.plot(*zip(*front, strict=True), "-", color="0.7", zorder=0)
         axes.set(title=element, xlabel="us per atom, energy and forces", ylabel="force RMSE, meV/A")
         axes.set_xlim(0, 1.15 * max(x for x, _ in points))
-    shown = sorted({key[1] for key in groups})
-    figure.supxlabel("   ".join(f"({case}) {NAMES[case]}" for case in shown), fontsize=9)
+    shown, selections = (sorted({key[place] for key in groups}) for place in (1, 2))
+    handles = [
+        Line2D([], [], ls="", marker="o", color=f"C{'abcdefg'.index(c)}", label=f"({c}) {NAMES[c]}") for c in shown
+    ]
+    handles += [Line2D([], [], ls="", marker=MARKERS[s], color="0.5", label=s) for s in selections if s]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, fontsize=9)
     figure.savefig(path, dpi=130)
 
 
