@@ -27,8 +27,8 @@ class TensorMessages(nn.Module):
         rank: the highest rank that travels, >= 1.
 
     References:
-        Covariants are named as future work in arXiv:2503.23515; tensors as messages: Batzner et al., Nat. Commun. 13,
-        2453 (2022).
+        Covariants are named as future work in arXiv:2503.23515; tensors as messages: Batzner et al., NequIP,
+        arXiv:2101.03164.
     """
 
     sizes: Tensor

@@ -11,22 +11,22 @@ from invarion.models.kernels.passing_ops import add_passed, overlaps, passed
 
 def inputs(n_edges=500, n_rows=20, width=33):
     g = torch.Generator().manual_seed(0)
-    to, fro = (torch.randint(n_rows, (n_edges,), generator=g) for _ in range(2))
-    return torch.randn(n_edges, generator=g), torch.randn(n_rows, width, generator=g), to, fro
+    to, origin = (torch.randint(n_rows, (n_edges,), generator=g) for _ in range(2))
+    return torch.randn(n_edges, generator=g), torch.randn(n_rows, width, generator=g), to, origin
 
 
 def test_edges_may_come_in_any_order():
-    w, x, to, fro = inputs()
-    expected = torch.zeros_like(x).index_add(0, to, w[:, None] * x[fro])
-    torch.testing.assert_close(passed(w, x, to, fro, len(x)), expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(overlaps(x, x, to, fro), (x[to] * x[fro]).sum(1), rtol=1e-5, atol=1e-5)
+    w, x, to, origin = inputs()
+    expected = torch.zeros_like(x).index_add(0, to, w[:, None] * x[origin])
+    torch.testing.assert_close(passed(w, x, to, origin, len(x)), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(overlaps(x, x, to, origin), (x[to] * x[origin]).sum(1), rtol=1e-5, atol=1e-5)
 
 
 def test_sums_are_added_to_what_is_there():
-    w, x, to, fro = inputs()
+    w, x, to, origin = inputs()
     total = torch.ones_like(x)
-    add_passed(total, w, x, to, fro)
-    torch.testing.assert_close(total, passed(w, x, to, fro, len(x)) + 1, rtol=1e-5, atol=1e-5)
+    add_passed(total, w, x, to, origin)
+    torch.testing.assert_close(total, passed(w, x, to, origin, len(x)) + 1, rtol=1e-5, atol=1e-5)
 
 
 def test_two_threads_give_the_same_bits(monkeypatch):
@@ -37,21 +37,21 @@ def test_two_threads_give_the_same_bits(monkeypatch):
     assert torch.equal(passed(*arguments), one)
 
 
-@pytest.mark.parametrize(("to", "fro"), [([0, 2], [0, 0]), ([0, 1], [0, 2]), ([0, 1], [-1, 0])])
-def test_rows_that_do_not_exist_are_refused(to, fro):
-    w, x, to, fro = torch.ones(2), torch.ones(2, 3), torch.tensor(to), torch.tensor(fro)
+@pytest.mark.parametrize(("to", "origin"), [([0, 2], [0, 0]), ([0, 1], [0, 2]), ([0, 1], [-1, 0])])
+def test_rows_that_do_not_exist_are_refused(to, origin):
+    w, x, to, origin = torch.ones(2), torch.ones(2, 3), torch.tensor(to), torch.tensor(origin)
     with pytest.raises(IndexError, match="allowed are 0 to 1"):
-        passed(w, x, to, fro, 2)
+        passed(w, x, to, origin, 2)
     with pytest.raises(IndexError, match="allowed are 0 to 1"):
-        overlaps(x, x, to, fro)
+        overlaps(x, x, to, origin)
 
 
 def test_derivatives_pass_through_torchs_compiler():
-    w, x, to, fro = inputs(n_edges=40, n_rows=5, width=8)
+    w, x, to, origin = inputs(n_edges=40, n_rows=5, width=8)
     factors = [w.double().requires_grad_(), x.double().requires_grad_()]
 
     def total(w, x):
-        return passed(w, x, to, fro, 5).square().sum()
+        return passed(w, x, to, origin, 5).square().sum()
 
     eager, compiled = total(*factors), torch.compile(total, backend="aot_eager", fullgraph=True)(*factors)
     torch.testing.assert_close(compiled, eager)
