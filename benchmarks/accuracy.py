@@ -26,7 +26,7 @@ from ase.io import write
 
 from accuracy_data import Data, benchmarks, composition_energies, reference
 from accuracy_errors import errors
-from accuracy_pages import draw, table
+from accuracy_pages import draw, short, table
 from measure import circumstances
 from speed import MODULES, interpreter
 
@@ -50,9 +50,7 @@ class Job(NamedTuple):
 
     def path(self, results: Path) -> Path:
         """The folder of the training; the result is a JSON file of the same name."""
-        name = self.contestant.replace(":", "-")
-        if "@" in name:
-            name = f"invarion@{Path(name.partition('@')[2]).stem}"
+        name = short(self.contestant).replace(":", "-")
         return results / self.benchmark / f"{name}_{self.minutes:g}min_seed{self.seed}"
 
 

@@ -21,10 +21,16 @@ def table(results: Sequence[dict]) -> str:
         energy, unit = ("relative_energy", "kcal/mol") if dimers else ("energy", unit)
         lines += [f"**{benchmark}**, {test} ({n_train} training structures; energies in {unit}, forces in meV/Å)", ""]
         lines += ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
-        rows = _grouped(found, lambda r, _: (r["contestant"], r["minutes"]), tests=(test,))
+        rows = _grouped(found, lambda r, _: (short(r["contestant"]), r["minutes"]), tests=(test,))
         lines += [_row(name, same, test, f"{energy}_{{}}_{SUFFIXES[unit]}") for name, same in rows.items()]
         lines.append("")
     return "\n".join(lines)
+
+
+def short(contestant: str) -> str:
+    """A contestant's name without the folder and ending of its settings."""
+    package, at, path = contestant.partition("@")
+    return package + at + (Path(path).stem if at else "")
 
 
 def draw(results: Sequence[dict], folder: Path) -> None:
@@ -71,7 +77,7 @@ def _draw_time(results: Sequence[dict], path: Path) -> None:
         column = "forces_mae_mev_per_angstrom" if forces else "energy_mae_mev_per_atom"
         for r in rows:
             points = [(p["seconds"], p[column]) for p in r["curve"] if p.get(column) is not None]
-            label = f"{r['contestant']}, {r['minutes']:g} min"
+            label = f"{short(r['contestant'])}, {r['minutes']:g} min"
             axes.plot(*zip(*points, strict=True), label=label) if points else None
         axes.set(
             title=name,
@@ -97,7 +103,7 @@ def _draw_size(results: Sequence[dict], path: Path) -> None:
     ):
         unit = next(b.unit for b in benchmarks().values() if b.family == family)
         column = f"energy_rmse_{SUFFIXES[unit]}"
-        series = _grouped(rows, lambda r, _: (r["contestant"], r["minutes"]), tests=(test,))
+        series = _grouped(rows, lambda r, _: (short(r["contestant"]), r["minutes"]), tests=(test,))
         for (contestant, minutes), same in series.items():
             sizes = sorted({r["n_train"] for r in same})
             means = [statistics.fmean(r["test"][test][column] for r in same if r["n_train"] == n) for n in sizes]

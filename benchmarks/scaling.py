@@ -1,4 +1,4 @@
-"""How do time and memory of energies and forces grow with atoms, features, neighbours, interactions and the basis?
+"""How do time and memory of energies and forces grow with atoms, features, neighbours, interactions, messages, basis?
 
 Every point runs in a process of its own: microseconds per atom (median) and peak memory above the level after import.
 
@@ -22,6 +22,7 @@ SWEEPS: dict[str, list[dict[str, Any]]] = {
     "features": [{"n_features": n} for n in (16, 32, 64, 128, 256)],
     "neighbours": [{"cutoff": c} for c in (3.0, 4.0, 5.0, 6.0, 7.0)],
     "interactions": [{"n_interactions": n} for n in (1, 2, 3, 4)],
+    "messages": [{"message_rank": r} for r in (0, 1, 2, 3)],
     "basis": [{"max_rank": r, "max_degree": d} for r, d in ((1, 2), (2, 3), (2, 4), (3, 3), (3, 4), (4, 4))],
 }
 SMOKE = {"atoms": [{"system": "cu4"}], "basis": [{"max_rank": 1, "max_degree": 2, "system": "cu4"}]}
@@ -77,7 +78,8 @@ def plot(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
 def _label(sweep: str, point: dict[str, Any]) -> str:
     if sweep == "basis":
         return f"{point['max_rank']},{point['max_degree']}"
-    key = {"atoms": "n_atoms", "features": "n_features", "interactions": "n_interactions"}.get(sweep)
+    keys = {"atoms": "n_atoms", "features": "n_features", "interactions": "n_interactions", "messages": "message_rank"}
+    key = keys.get(sweep)
     return str(point[key]) if key else f"{point['neighbours']:.0f}"
 
 
