@@ -137,9 +137,21 @@ def test_a_long_search_says_how_far_it_is(monkeypatch):
     assert json.loads(result.stdout)["rank"] == 13
 
 
+SLOW_SEARCH = """
+import time
+from invarion.cli import app
+from invarion.invariants.journal import Journal
+
+write = Journal.write
+Journal.write = lambda *arguments: (write(*arguments), time.sleep(60))
+app()
+"""
+
+
 def test_a_search_is_stopped_by_ctrl_c_and_goes_on(tmp_path):
     journal = tmp_path / "search.jsonl"
-    command = [sys.executable, "-m", "invarion.cli", "basis", "--ranks", "6", "--json", "--resume", str(journal)]
+    # the search itself may be over before the signal arrives: it rests after every finished stage
+    command = [sys.executable, "-c", SLOW_SEARCH, "basis", "--ranks", "6", "--json", "--resume", str(journal)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as search:
         while search.poll() is None and '"degree 1"' not in (journal.read_text() if journal.exists() else ""):
             time.sleep(0.01)
