@@ -73,12 +73,12 @@ def members(potential: Potential) -> list[Potential]:
     return found
 
 
-def spread(potential: Potential, atoms: "Sequence[Atoms]") -> list[tuple[float, np.ndarray]]:
+def spread(potential: Potential, atoms: "Sequence[Atoms] | Atoms") -> list[tuple[float, np.ndarray]]:
     """How far the members of a committee lie apart: what they have not learnt from their data.
 
     Args:
         potential: a committee of two or more.
-        atoms: structures.
+        atoms: structures in Angstrom.
 
     Returns:
         For each structure the standard deviation over the members of its energy (eV) and of its forces (N, 3)
@@ -90,9 +90,10 @@ def spread(potential: Potential, atoms: "Sequence[Atoms]") -> list[tuple[float, 
     several = members(potential)
     if len(several) < 2:
         raise ConfigError("one potential alone has no spread; join two or more that were trained with different seeds")
-    predictions = [member.predict(atoms, stress=False) for member in several]
+    structures = atoms if isinstance(atoms, Sequence) else [atoms]
+    predictions = [member.predict(structures, stress=False) for member in several]
     energies, forces = (
         np.std([getattr(each, name) for each in predictions], axis=0, ddof=1) for name in ("energy", "forces")
     )
-    ends = np.cumsum([len(structure) for structure in atoms])[:-1]
+    ends = np.cumsum([len(structure) for structure in structures])[:-1]
     return [(float(energy), block) for energy, block in zip(energies, np.split(forces, ends), strict=True)]

@@ -46,7 +46,9 @@ def test_energies_spread_by_what_networks_say_of_them():
     high.load_state_dict(low.state_dict())
     with torch.no_grad():
         high.network.readouts[1].bias += 0.01  # eV for each of nine atoms, and of three
-    (ethanol, _), (water, _) = spread(inv.committee([low, high]), STRUCTURES)
+    joint = inv.committee([low, high])
+    (ethanol, _), (water, _) = spread(joint, STRUCTURES)
+    assert spread(joint, STRUCTURES[1])[0][0] == pytest.approx(water)
     assert (ethanol, water) == pytest.approx((0.09 / 2**0.5, 0.03 / 2**0.5))
 
 
