@@ -138,10 +138,11 @@ def test_a_long_search_says_how_far_it_is(monkeypatch):
 
 
 SLOW_SEARCH = """
-import time
+import signal, time
 from invarion.cli import app
 from invarion.invariants.journal import Journal
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 write = Journal.write
 Journal.write = lambda *arguments: (write(*arguments), time.sleep(60))
 app()
@@ -150,13 +151,14 @@ app()
 
 def test_a_search_is_stopped_by_ctrl_c_and_goes_on(tmp_path):
     journal = tmp_path / "search.jsonl"
-    # the search itself may be over before the signal arrives: it rests after every finished stage
+    # the search rests after every finished stage, since it may be over before the signal arrives; and listens to the
+    # signal also where these tests run in the background of a shell, which lets its children ignore it
     command = [sys.executable, "-c", SLOW_SEARCH, "basis", "--ranks", "6", "--json", "--resume", str(journal)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as search:
         while search.poll() is None and '"degree 1"' not in (journal.read_text() if journal.exists() else ""):
             time.sleep(0.01)
         search.send_signal(signal.SIGINT)
-        out, err = search.communicate()
+        out, err = search.communicate(timeout=50)
     assert (search.returncode, out) == (130, "")
     # a search that takes long says before how far it is
     assert err.endswith(f"Interrupted. The finished stages are in {journal}; the same command goes on from them.\n")
