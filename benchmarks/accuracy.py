@@ -2,9 +2,9 @@
 
 Every (benchmark, contestant, minutes, seed) is one training in a process of its own and one JSON file in the results
 folder; what is there already is not run again, so a run that was stopped goes on. Contestants: invarion's defaults, or
-invarion@FILE.yaml with other settings (sections model, training, and committee: K, for K members that share the time);
-hippynn:hop and hippynn:ts1, mace, nequip with their documented settings. Those that are not installed are left out
-(where they are looked for: speed.py).
+invarion@FILE.yaml with other settings (sections model, training, and committee: K, for K members that share the time),
+or invarion@FOLDER for every such file of a folder; hippynn:hop and hippynn:ts1, mace, nequip with their documented
+settings. Those that are not installed are left out (where they are looked for: speed.py).
 
     python benchmarks/accuracy.py ethanol_950 --data DIR --minutes 10 --threads 2
     python benchmarks/accuracy.py --table accuracy.md --plot figures      # collects what is in the results folder
@@ -168,12 +168,23 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.benchmarks if name not in benchmarks()]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(benchmarks())}")
+    chosen.contestants = [each for name in chosen.contestants for each in _spelt_out(name)]
     packages = {name: Job("", name, 0, 0).package for name in chosen.contestants}
     if unknown := [name for name, package in packages.items() if package not in MODULES]:
         parser.error(f"no contestant {', '.join(unknown)}; there are {', '.join(CONTESTANTS)} and invarion@FILE.yaml")
     if chosen.smoke:
         chosen.minutes, chosen.seeds, chosen.threads = [SMOKE_MINUTES], [0], 1
     return chosen
+
+
+def _spelt_out(contestant: str) -> list[str]:
+    """One contestant for every file of settings, where a folder of them is named."""
+    package, at, path = contestant.partition("@")
+    return (
+        [f"{package}@{file}" for file in sorted(Path(path).glob("*.yaml"))]
+        if at and Path(path).is_dir()
+        else [contestant]
+    )
 
 
 def main() -> int:

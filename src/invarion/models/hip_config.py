@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, PositiveFloat, model_validator
@@ -27,7 +27,7 @@ Range = tuple[PositiveFloat, PositiveFloat]
 _MOST_WEIGHTS = 10**9  # of one interaction: 4 GB in single precision, and as much again for each of its slopes
 Activation = Literal["softplus", "silu"]
 Size = Literal["small", "medium", "large"]
-SIZES: Mapping[str, Mapping[str, int]] = MappingProxyType(
+SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "small": MappingProxyType({"n_features": 32, "n_interactions": 1}),
         "medium": MappingProxyType({"n_features": 64, "n_interactions": 2}),
@@ -35,6 +35,13 @@ SIZES: Mapping[str, Mapping[str, int]] = MappingProxyType(
     }
 )
 """What a size stands for where these are not given."""
+HOP_SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        **SIZES,
+        "large": MappingProxyType({"n_features": 64, "n_interactions": 3, "n_atom_layers": 1, "message_rank": "all"}),
+    }
+)
+"""The same for HIP-HOP-NN, which gains more by depth and by messages than by width (docs/training.md)."""
 
 
 def _basis_from(value: Any) -> InvariantBasis:
@@ -52,6 +59,8 @@ class HipConfig(BaseModel):
     """What all networks of the HIP family share; lengths in Angstrom. See `hip_hop_nn` for the meaning of each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = SIZES
 
     cutoff: PositiveFloat
     n_features: Width | tuple[Width, ...] = 64
@@ -73,11 +82,12 @@ class HipConfig(BaseModel):
         if not isinstance(data, dict) or "size" not in data:
             return data
         size, given = data["size"], {name: value for name, value in data.items() if name != "size"}
-        if size not in SIZES:
-            raise ConfigError(f"size is {size!r}; give {', '.join(SIZES)}, or n_features and n_interactions")
+        if size not in cls.sizes:
+            raise ConfigError(f"size is {size!r}; give {', '.join(cls.sizes)}, or n_features and n_interactions")
+        meant = dict(cls.sizes[size])
         if isinstance(given.get("n_features"), list | tuple):
-            return given  # a width per interaction
-        return {**SIZES[size], **given}
+            del meant["n_interactions"]  # there is a width for each
+        return {**meant, **given}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -207,6 +217,8 @@ class HipNNTSConfig(HipConfig):
 class HipHopNNConfig(HipConfig):
     """Settings of HIP-HOP-NN; `basis` is always spelled out, so that a stored model never depends on a search."""
 
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = HOP_SIZES
+
     kind: Literal["hip_hop_nn"] = "hip_hop_nn"
     max_rank: Annotated[int, Field(ge=0, le=6)] = 3
     max_degree: Annotated[int, Field(ge=1, le=10)] = 4
@@ -220,6 +232,7 @@ class HipHopNNConfig(HipConfig):
         """A basis by name ("optimal", "published", ...) becomes the basis itself; ranks and degree follow from it."""
         if not isinstance(data, dict):
             return data
+        data = cls._sized(data)  # a size may ask for messages of "all" ranks
         basis = data.get("basis", "optimal")
         if isinstance(basis, str):
             basis = _named_basis(basis, data.get("max_rank", 3), data.get("max_degree", 4))
@@ -228,7 +241,8 @@ class HipHopNNConfig(HipConfig):
             raise ConfigError(
                 f"the basis acts on tensors of ranks {list(basis.ranks)}; a HIP-HOP-NN neuron has one of each rank 0..L"
             )
-        return {**data, "basis": basis, "max_rank": basis.max_rank, "max_degree": basis.max_degree}
+        data = {**data, "basis": basis, "max_rank": basis.max_rank, "max_degree": basis.max_degree}
+        return {**data, "message_rank": basis.max_rank} if data.get("message_rank") == "all" else data
 
     @model_validator(mode="after")
     def _messages_exist(self) -> Self:
@@ -271,7 +285,9 @@ def hip_nn(
     >>> hip_nn(cutoff=5.0, n_features=32).kind
     'hip_nn'
     """
-    return HipNNConfig.model_validate({"cutoff": cutoff, **_shape(size, n_features, n_interactions), **settings})
+    return HipNNConfig.model_validate(
+        {"cutoff": cutoff, **_shape(size, n_features=n_features, n_interactions=n_interactions), **settings}
+    )
 
 
 def hip_nn_ts(
@@ -302,7 +318,7 @@ def hip_nn_ts(
     >>> hip_nn_ts(cutoff=5.0, max_rank=2).max_rank
     2
     """
-    shape = _shape(size, n_features, n_interactions)
+    shape = _shape(size, n_features=n_features, n_interactions=n_interactions)
     return HipNNTSConfig.model_validate({"cutoff": cutoff, "max_rank": max_rank, **shape, **settings})
 
 
@@ -310,11 +326,12 @@ def hip_hop_nn(
     cutoff: float,
     n_features: int | tuple[int, ...] | None = None,
     n_interactions: int | None = None,
-    n_atom_layers: int = 3,
+    n_atom_layers: int | None = None,
     n_sensitivities: int = 12,
     max_rank: int = 3,
     max_degree: int = 4,
     basis: InvariantBasis | str = "optimal",
+    message_rank: int | Literal["all"] | None = None,
     size: Size = "medium",
     **settings: Any,
 ) -> HipHopNNConfig:
@@ -324,21 +341,23 @@ def hip_hop_nn(
         cutoff: Angstrom, > 0.
         n_features: width C of every block, or one width per block; that of the size if not given.
         n_interactions: number of blocks, >= 1; that of the size if not given.
-        n_atom_layers: layers after each interaction, >= 0.
+        n_atom_layers: layers after each interaction, >= 0; that of the size if not given.
         n_sensitivities: radial functions K, >= 1; the published networks have 20, and narrower ones.
         max_rank: highest tensor rank L, 0..6; follows from `basis` where that is a basis.
         max_degree: tensors multiplied, 1..10; follows from `basis` where that is a basis.
         basis: "optimal", "published", "flexible" or "separating", or an `InvariantBasis` of one tensor per rank.
-        size: "small" (32 features, 1 interaction), "medium" (64, 2) or "large" (128, 2).
+        message_rank: atoms hand on their tensors up to this rank, or "all", besides their features; 0: features alone,
+            as in the published networks. That of the size if not given.
+        size: "small" (32 features, 1 interaction, 3 atom layers), "medium" (64, 2, 3), or "large" (64, 3, 1 and
+            messages of all ranks): more accurate, at 2.5 times the cost of "medium".
         settings: `soft_min`, `soft_max` (Angstrom, centres of the innermost and outermost sensitivity; by default just
             inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
             at the start, as a part of 1/soft_min; by default 0.1, or the published 1 / (2 n_sensitivities) where that
             is wider), `cutoff_function` ("smooth" is C2, "cosine_squared" the published one), `normalization`
-            ("scaled", "smooth", "group", the published one, or "none"), `message_rank` (atoms hand on their tensors up
-            to this rank, besides their features; 0: features alone, as in the published networks), `resnet` (True,
-            False or inner widths), `activation` ("silu", or "softplus", the published one), `zbl` (a nuclear repulsion
-            at short range. True: it begins inside the smallest distance of every pair of elements in the training
-            structures; or (inner, outer) in Angstrom, or {"C-H": (inner, outer), ...}).
+            ("scaled", "smooth", "group", the published one, or "none"), `resnet` (True, False or inner widths),
+            `activation` ("silu", or "softplus", the published one), `zbl` (a nuclear repulsion at short range. True: it
+            begins inside the smallest distance of every pair of elements in the training structures; or (inner, outer)
+            in Angstrom, or {"C-H": (inner, outer), ...}).
 
     Returns:
         A frozen config, equal to the `model` section of a YAML file.
@@ -356,8 +375,13 @@ def hip_hop_nn(
     return HipHopNNConfig.model_validate(
         {
             "cutoff": cutoff,
-            **_shape(size, n_features, n_interactions),
-            "n_atom_layers": n_atom_layers,
+            **_shape(
+                size,
+                n_features=n_features,
+                n_interactions=n_interactions,
+                n_atom_layers=n_atom_layers,
+                message_rank=message_rank,
+            ),
             "n_sensitivities": n_sensitivities,
             "max_rank": max_rank,
             "max_degree": max_degree,
@@ -367,10 +391,9 @@ def hip_hop_nn(
     )
 
 
-def _shape(size: Size, n_features: int | tuple[int, ...] | None, n_interactions: int | None) -> dict[str, Any]:
-    """The part of a config that says how large a network is."""
-    given = {"n_features": n_features, "n_interactions": n_interactions}
-    return {"size": size, **{name: value for name, value in given.items() if value is not None}}
+def _shape(size: Size, **settings: Any) -> dict[str, Any]:
+    """The part of a config that says how large a network is: the size, and what overrules it."""
+    return {"size": size, **{name: value for name, value in settings.items() if value is not None}}
 
 
 def _named_basis(name: str, max_rank: int, max_degree: int) -> InvariantBasis:

@@ -138,9 +138,10 @@ def _inverse_roots(squares: Tensor) -> Tensor:
     sizes = squares.diagonal(dim1=1, dim2=2).sum(1).clamp(min=_SMALLEST**2)[:, None, None]
     squares = squares / sizes
     product = sizes.rsqrt() * torch.eye(squares.shape[1], dtype=squares.dtype, device=squares.device)
-    for _ in range(_ITERATIONS):  # u <- u (a + b u^T u + c (u^T u)^2), seen through u^T u
+    for left in reversed(range(_ITERATIONS)):  # u <- u (a + b u^T u + c (u^T u)^2), seen through u^T u
         factor = torch.baddbmm(squares, squares, squares, beta=b, alpha=c)
         factor.diagonal(dim1=1, dim2=2).add_(a)
         product = product @ factor
-        squares = squares @ factor @ factor
+        if left:
+            squares = squares @ factor @ factor
     return product

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-import invarion as inv
 from invarion.models.normalization import SmoothNorm, normalization
 
 
@@ -47,12 +46,3 @@ def test_smooth_bends_what_is_typical(invariants):
 
 def test_a_floor_before_calibration_is_the_reach():
     torch.testing.assert_close(SmoothNorm(2, reach=10.0).log_floor.exp(), torch.full((2,), 10.0))
-
-
-def test_sizes_stand_for_numbers_that_can_be_overruled():
-    assert inv.hip_hop_nn(5.0).widths == (64, 64)
-    assert inv.hip_nn(5.0, size="small").widths == (32,)
-    assert inv.hip_nn_ts(5.0, size="large", n_interactions=3).widths == (128,) * 3
-    assert inv.hip_nn(5.0, n_features=(8, 4), size="large").widths == (8, 4)
-    with pytest.raises(ValueError, match="size is 'huge'; give small, medium, large"):
-        inv.hip_nn(5.0, size="huge")

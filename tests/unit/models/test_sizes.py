@@ -1,0 +1,29 @@
+"""Sizes stand for numbers that can be overruled one by one."""
+
+import pytest
+
+import invarion as inv
+
+
+def test_sizes_stand_for_numbers_that_can_be_overruled():
+    assert inv.hip_hop_nn(5.0).widths == (64, 64)
+    assert inv.hip_nn(5.0, size="small").widths == (32,)
+    assert inv.hip_nn_ts(5.0, size="large", n_interactions=3).widths == (128,) * 3
+    assert inv.hip_nn(5.0, n_features=(8, 4), size="large").widths == (8, 4)
+    with pytest.raises(ValueError, match="size is 'huge'; give small, medium, large"):
+        inv.hip_nn(5.0, size="huge")
+
+
+def test_a_large_hip_hop_nn_is_deep_and_hands_on_all_its_tensors():
+    config = inv.hip_hop_nn(5.0, size="large")
+    assert (config.widths, config.n_atom_layers, config.message_rank) == ((64,) * 3, 1, 3)
+    assert len(config.network((1, 6)).messages) == 2
+    assert inv.hip_hop_nn(5.0, max_rank=2, size="large").message_rank == 2
+    assert inv.hip_hop_nn(5.0, n_features=(8, 4), n_atom_layers=2, size="large", message_rank=1).model_dump(
+        include={"n_features", "n_interactions", "n_atom_layers", "message_rank"}
+    ) == {"n_features": (8, 4), "n_interactions": None, "n_atom_layers": 2, "message_rank": 1}
+
+
+def test_messages_of_all_ranks_can_be_asked_for_at_any_size():
+    assert inv.hip_hop_nn(5.0).message_rank == 0
+    assert inv.hip_hop_nn(5.0, max_rank=2, message_rank="all").message_rank == 2
