@@ -1,4 +1,4 @@
-"""How do time and memory of energies and forces grow with atoms, features, neighbours, interactions, messages, basis?
+"""How do time and memory of energies and forces grow with atoms, features, neighbours, interactions, messages, ...?
 
 Every point runs in a process of its own: microseconds per atom (median) and peak memory above the level after import.
 
@@ -23,6 +23,7 @@ SWEEPS: dict[str, list[dict[str, Any]]] = {
     "neighbours": [{"cutoff": c} for c in (3.0, 4.0, 5.0, 6.0, 7.0)],
     "interactions": [{"n_interactions": n} for n in (1, 2, 3, 4)],
     "messages": [{"message_rank": r} for r in (0, 1, 2, 3)],
+    "sizes": [{"size": s} for s in ("small", "medium", "large")],
     "basis": [{"max_rank": r, "max_degree": d} for r, d in ((1, 2), (2, 3), (2, 4), (3, 3), (3, 4), (4, 4))],
 }
 SMOKE = {"atoms": [{"system": "cu4"}], "basis": [{"max_rank": 1, "max_degree": 2, "system": "cu4"}]}
@@ -78,8 +79,13 @@ def plot(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
 def _label(sweep: str, point: dict[str, Any]) -> str:
     if sweep == "basis":
         return f"{point['max_rank']},{point['max_degree']}"
-    keys = {"atoms": "n_atoms", "features": "n_features", "interactions": "n_interactions", "messages": "message_rank"}
-    key = keys.get(sweep)
+    key = {
+        "atoms": "n_atoms",
+        "features": "n_features",
+        "interactions": "n_interactions",
+        "messages": "message_rank",
+        "sizes": "size",
+    }.get(sweep)
     return str(point[key]) if key else f"{point['neighbours']:.0f}"
 
 

@@ -31,7 +31,8 @@ def config(model: str, settings: dict):
         return inv.hip_nn(**sizes)
     if kind.startswith("ts"):
         return inv.hip_nn_ts(max_rank=int(kind[2:]), **sizes)
-    return inv.hip_hop_nn(**{"cutoff": 5.0, "n_interactions": 2, "n_features": int(features or 64), **settings})
+    shape = {} if "size" in settings else {"n_interactions": 2, "n_features": int(features or 64)}
+    return inv.hip_hop_nn(**{"cutoff": 5.0, **shape, **settings})
 
 
 def prepare(case: dict):
