@@ -143,6 +143,11 @@ class TestMistakes:
             ("data: {train: a\nmodel: {}\n", "line 2, column .*no valid YAML"),
             ("data:\n  train: a\n  train: b\n", "line 3: 'train' is given twice"),
             ("data:\n\ttrain: a\n", "line 2, column 1: no valid YAML"),
+            ("data:\n  train: a@9:\n", r"line 2, column 13: no valid YAML .*colon needs quotes: \"FILE@900:\""),
+            (
+                "data: {train: ['b', a@9: ]}\nmodel: {kind: hip_nn, cutoff: 5}\n",
+                "a@9: ends with a colon.*quotes in YAML",
+            ),
             ("data: !!python/object/apply:os.system ['true']\n", "no valid YAML"),
         ],
     )

@@ -183,7 +183,9 @@ def parse_yaml(text: str, where: str = "the text") -> Any:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}, column {mark.column + 1}" if mark else where
-        raise ConfigError(f"{line}: no valid YAML ({getattr(error, 'problem', error)})") from None
+        problem = getattr(error, "problem", error)
+        hint = '; a value with a colon needs quotes: "FILE@900:"' if "mapping values" in str(problem) else ""
+        raise ConfigError(f"{line}: no valid YAML ({problem}{hint})") from None
 
 
 def _call(builder: Any, arguments: dict[Any, Any], model: type[BaseModel]) -> Any:

@@ -17,7 +17,11 @@ from invarion.exceptions import ConfigError
 
 
 def _as_list(value: Any) -> Any:
-    return (str(value),) if isinstance(value, str | Path) else value
+    names = (str(value),) if isinstance(value, str | Path) else value
+    for each in names if isinstance(names, list | tuple) else []:
+        if isinstance(each, dict) and list(each.values()) == [None]:  # what YAML makes of a colon at the end
+            raise ConfigError(f'{next(iter(each))}: ends with a colon, which needs quotes in YAML: "FILE@900:"')
+    return names
 
 
 Files = Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)]
