@@ -1,6 +1,8 @@
 """Several potentials as one: more accurate than each, and a measure of how much they disagree."""
 
 from collections.abc import Sequence
+from copy import deepcopy
+from itertools import combinations
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -24,14 +26,14 @@ def committee(potentials: Sequence[Potential]) -> Potential:
     part of this package takes the result as it takes any potential, at the cost of all members together.
 
     Args:
-        potentials: K >= 1 potentials of the same species, cutoff, repulsive core and floating type; a committee among
-            them stands for its members.
+        potentials: K >= 1 potentials of the same species, cutoff and floating type; a committee among them stands for
+            its members.
 
     Returns:
         A new potential, in evaluation mode, with copies of the members' weights.
 
     Raises:
-        ConfigError: none, or potentials that do not fit together.
+        ConfigError: none, potentials that do not fit together, or the same one twice.
 
     >>> import invarion as inv
     >>> one, other = (inv.Potential(inv.hip_nn(cutoff=4.0, n_features=4), [1, 8]) for _ in range(2))
@@ -41,22 +43,35 @@ def committee(potentials: Sequence[Potential]) -> Potential:
     single = [member for potential in potentials for member in members(potential)]
     if not single:
         raise ConfigError("a committee of no potentials; give at least one")
-    for name in ("species", "dtype"):
+    for name in ("species", "cutoff", "dtype"):
         found = sorted({str(getattr(member, name)) for member in single})
         if len(found) > 1:
             raise ConfigError(
                 f"members of a committee have {name} {' and '.join(found)}; it must be the same for all: train them on "
-                f"the same data"
+                f"the same data with the same settings and different seeds"
             )
-    config = CommitteeConfig.model_validate({"members": [spelled_out(member) for member in single]})
-    references = torch.stack([member.references for member in single]).mean(0)
+    _refuse_twins(single)
+    references = torch.stack([member.references for member in single])
     scales = torch.stack([member.scale for member in single])
-    result = Potential(config, single[0].species, references.tolist(), float(scales.mean())).to(single[0].dtype)
-    network = cast(CommitteeNetwork, result.network)
-    for mine, member in zip(network.members, single, strict=True):
-        mine.load_state_dict(member.network.state_dict())
+    mean, offsets = references.mean(0), references - references.mean(0)
+    config = CommitteeConfig(
+        members=tuple(spelled_out(member) for member in single),
+        offsets=tuple(map(tuple, offsets.tolist())) if offsets.any() else (),
+    )
+    network = CommitteeNetwork([deepcopy(member.network) for member in single]).to(single[0].device, single[0].dtype)
     network.factors.copy_(scales / scales.mean())
-    return result.eval()
+    result = Potential(config, single[0].species, mean.tolist(), float(scales.mean()), network)
+    return result.to(single[0].device).eval()
+
+
+def _refuse_twins(potentials: Sequence[Potential]) -> None:
+    for (place, one), (other_place, other) in combinations(enumerate(potentials, start=1), 2):
+        mine, theirs = one.state_dict(), other.state_dict()
+        if mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine):
+            raise ConfigError(
+                f"members {place} and {other_place} of the committee have the same weights; join potentials that were "
+                f"trained with different seeds (training.seed)"
+            )
 
 
 def members(potential: Potential) -> list[Potential]:
@@ -65,10 +80,11 @@ def members(potential: Potential) -> list[Potential]:
     if not isinstance(network, CommitteeNetwork):
         return [potential]
     config, found = cast(CommitteeConfig, potential.config), []
-    for each, own, factor in zip(config.members, network.members, network.factors.tolist(), strict=True):
-        scale = factor * float(potential.scale)
-        member = Potential(each, potential.species, potential.references.tolist(), scale).to(potential.device)
-        member.network = own
+    references, scales = potential.references.tolist(), potential.scale * network.factors.double()
+    offsets = config.offsets or [[0.0] * len(references)] * len(config.members)
+    for each, own, scale, above in zip(config.members, network.members, scales.tolist(), offsets, strict=True):
+        shifted = [reference + offset for reference, offset in zip(references, above, strict=True)]
+        member = Potential(each, potential.species, shifted, scale, own).to(potential.device)
         found.append(member.train(potential.training))
     return found
 

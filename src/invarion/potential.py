@@ -64,6 +64,7 @@ class Potential(nn.Module):
         species: atomic numbers that the potential knows.
         references: eV per atom of each species, in the same order; zeros if not given.
         scale: eV per unit of the network's output.
+        network: that the settings describe; a new one with random weights if not given.
     """
 
     references: Tensor
@@ -76,11 +77,12 @@ class Potential(nn.Module):
         species: Sequence[int],
         references: Sequence[float] | None = None,
         scale: float = 1.0,
+        network: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.species = tuple(int(z) for z in species)
-        self.network = config.network(self.species)
+        self.network = config.network(self.species) if network is None else network
         repulsion = getattr(config, "repulsion", None)
         self.core: nn.Module | None = None if repulsion is None else repulsion(self.species)
         zeros = [0.0] * len(self.species)

@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.io import read, write
 from typer.testing import CliRunner, Result
 
-from invarion import load
+from invarion import committee, load, save
 from invarion.cli import app
 
 ETHANOL = Path(__file__).parents[2] / "examples" / "ethanol"
@@ -351,16 +351,30 @@ def test_fine_tuning_starts_from_a_model_and_meets_another_zero_of_energy(run, t
 
 
 def test_a_committee_of_models_is_a_model(run, tmp_path):
-    joint = tmp_path / "committee.inv"
-    found = parsed("committee", run / "model.inv", run / "model.inv", "-o", joint)
+    other, joint = tmp_path / "other.inv", tmp_path / "committee.inv"
+    nearly = load(run / "model.inv")
+    nearly.scale *= 1 + 1e-9
+    save(nearly, other, {"training": {"smallest_distances": {"H-O": 0.1}}})
+    found = parsed("committee", run / "model.inv", other, "-o", joint)
     assert found["members"] == 2
     one, two = (parsed("evaluate", model, f"{ETHANOL}/test.extxyz@:3") for model in (run / "model.inv", joint))
     assert two["forces_mae_mev_per_angstrom"] == pytest.approx(one["forces_mae_mev_per_angstrom"], rel=1e-6)
-    assert len(parsed("info", joint)["provenance"]["members"]) == 2
+    past = parsed("info", joint)["provenance"]
+    assert len(past["members"]) == 2
+    known = past["members"][0]["training"]["smallest_distances"]
+    assert past["training"]["smallest_distances"] == {**known, "H-O": 0.1}
     text = call("info", joint).stdout
     assert len(text) < 3000
     assert "member 2" in text
-    assert "fine-tune the models that it was made of" in refused("train", run / "config.yaml", "--from", joint)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_committees_are_not_fine_tuned(run, tmp_path, count):
+    members = [load(run / "model.inv") for _ in range(count)]
+    members[-1].scale *= 1.1
+    save(committee(members), tmp_path / "committee.inv")
+    message = refused("train", run / "config.yaml", "--from", tmp_path / "committee.inv")
+    assert "fine-tune the models that it was made of" in message
 
 
 def test_init_writes_a_config_that_trains(tmp_path):

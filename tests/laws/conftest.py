@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import invarion as inv
+from invarion.models.committee import CommitteeConfig
 from invarion.potential import Potential
 
 SPECIES = (1, 6, 8)
@@ -20,6 +21,7 @@ MODELS = {
     ),
     "hip_hop_nn_rank4": lambda: inv.hip_hop_nn(**SIZES, max_rank=4, max_degree=4, resnet=12),
     "hip_hop_nn_messages": lambda: inv.hip_hop_nn(**SIZES, message_rank=2),
+    "committee": lambda: CommitteeConfig(members=(inv.hip_nn(**SIZES, zbl=(0.8, 1.6)), inv.hip_hop_nn(**SIZES))),
     "ace_full": lambda: inv.ace(cutoff=3.5, n_radial=(4, 2, 2), max_rank=2, basis="full"),
     "ace_reduced_network": lambda: inv.ace(cutoff=3.5, n_radial=2, max_rank=2, readout="mlp", hidden=(6, 5)),
     "ace_embedding": lambda: inv.ace(cutoff=3.5, n_radial=2, max_rank=3, max_degree=2, readout="embedding"),
@@ -36,8 +38,9 @@ def random_potential(config, dtype, seed: int = 0) -> Potential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         potential = Potential(config, SPECIES, references=[-3.0, -40.0, -70.0], scale=1.5).to(dtype)
-        for parameter in potential.network.readouts.parameters():
-            torch.nn.init.normal_(parameter)
+        for name, parameter in potential.network.named_parameters():
+            if "readouts." in name:
+                torch.nn.init.normal_(parameter)
     return potential.eval()
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import molecule
 
 import invarion as inv
@@ -10,7 +11,7 @@ from invarion.committees import members, spread
 
 STRUCTURES = [molecule("CH3CH2OH"), molecule("H2O")]
 CONFIGS = {
-    "hip": lambda: inv.hip_hop_nn(cutoff=4.0, n_features=8, n_sensitivities=5, zbl=(0.4, 0.7), message_rank=1),
+    "hip": lambda: inv.hip_hop_nn(cutoff=4.0, n_features=8, n_sensitivities=5, zbl=(0.8, 1.4), message_rank=1),
     "ace": lambda: inv.ace(cutoff=4.0, n_radial=2, max_rank=2, readout="mlp", hidden=(4,)),
 }
 
@@ -36,6 +37,8 @@ def test_predictions_are_the_mean_and_its_spread_that_of_the_members(three):
     for name in ("energy", "forces"):
         mean = np.mean([getattr(each, name) for each in predictions], axis=0)
         np.testing.assert_allclose(getattr(joint.predict(STRUCTURES), name), mean, rtol=1e-12, atol=1e-12)
+    energies = np.std([each.energy for each in predictions], axis=0, ddof=1)
+    np.testing.assert_allclose([each[0] for each in spread(joint, STRUCTURES)], energies, rtol=1e-9)
     forces = np.std([each.forces for each in predictions], axis=0, ddof=1)
     np.testing.assert_allclose(np.concatenate([each[1] for each in spread(joint, STRUCTURES)]), forces, atol=1e-12)
 
@@ -58,7 +61,9 @@ def test_a_file_holds_them_all(three, tmp_path):
     loaded = inv.load(tmp_path / "committee.inv")
     assert (loaded.predict(STRUCTURES).forces == joint.predict(STRUCTURES).forces).all()
     for mine, theirs in zip(members(loaded), three, strict=True):
-        assert np.allclose(mine.predict(STRUCTURES).forces, theirs.predict(STRUCTURES).forces, atol=1e-12)
+        for name in ("energy", "forces"):
+            found, known = (getattr(each.predict(STRUCTURES), name) for each in (mine, theirs))
+            np.testing.assert_allclose(found, known, rtol=1e-9, atol=1e-12)
 
 
 def test_a_committee_stands_for_its_members(three):
@@ -89,14 +94,35 @@ def hip(seed=0, species=(1, 6, 8), dtype=torch.float64, **settings):
         (lambda: [hip(), hip(species=(1, 8))], r"species \(1, 6, 8\) and \(1, 8\)"),
         (lambda: [hip(), hip(dtype=torch.float32)], r"dtype torch.float32 and torch.float64"),
         (lambda: [hip(cutoff=3.0), hip()], "cutoff 3.0 and 4.0"),
-        (lambda: [hip(), hip(zbl=(0.1, 0.2))], "zbl False and"),
+        (lambda: [hip(1), hip(), hip(1)], r"members 1 and 3 .* same weights.*training.seed"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(potentials, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(inv.InvarionError, match=words):
         inv.committee(potentials())
 
 
 def test_one_potential_alone_has_no_spread(three):
     with pytest.raises(inv.InvarionError, match="two or more"):
         spread(inv.committee(three[:1]), STRUCTURES)
+
+
+def test_members_with_different_cores_are_averaged_in_any_order(tmp_path):
+    close = Atoms("OHH", positions=[[0, 0, 0], [0.3, 0, 0], [0, 1.0, 0]])
+    single = [hip(0), hip(1, zbl=(0.3, 0.9)), hip(2, zbl=True), hip(3, zbl={"H-O": (0.2, 0.4)})]
+    mean = np.mean([each.predict(close).energy for each in single])
+    assert mean > 5  # eV: the cores are felt
+    for order in (single, single[::-1]):
+        inv.save(inv.committee(order), tmp_path / "committee.inv")
+        joint = inv.load(tmp_path / "committee.inv")
+        assert joint.predict(close).energy == pytest.approx(mean)
+        for mine, theirs in zip(members(joint), order, strict=True):
+            assert mine.predict(close).energy == pytest.approx(theirs.predict(close).energy)
+
+
+def test_the_random_state_is_left_alone(three):
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    members(inv.committee(three))
+    assert torch.rand(1) == expected

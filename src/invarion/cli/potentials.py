@@ -1,6 +1,7 @@
 """`invarion init`, `train`, `fit` and `committee`: from structures to a potential."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,14 +63,14 @@ def train(
 ) -> Any:
     """Train a potential; the run's folder gets config, log, model, checkpoint, test errors and a report."""
     from invarion.checkpoint import load
-    from invarion.committees import members
     from invarion.configuration import read_sets, write_config
     from invarion.exceptions import ConfigError
     from invarion.files import plain
+    from invarion.models.committee import CommitteeConfig
     from invarion.training.run import train as descend
 
     known = None if start is None else load(start)
-    if known is not None and len(members(known)) > 1:
+    if known is not None and isinstance(known.config, CommitteeConfig):
         raise ConfigError(f"{start} is a committee; fine-tune the models that it was made of, and join them again")
     settings = _read_settings(config, override or [], resume, known)
     folder = Path(settings.output.folder)
@@ -159,10 +160,20 @@ def committee(
 
     potential = join([load(model) for model in models])
     origins = [{"file": str(model), **read_header(model)["provenance"]} for model in models]
-    save(potential, output, {"members": origins})
+    save(potential, output, {"members": origins, **_nearest_of(origins)})
     if not json:
         say(f"{len(members(potential))} members; written to {output}; try it with: invarion evaluate {output} DATA")
     return {"output": output, "members": len(members(potential))}
+
+
+def _nearest_of(origins: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The smallest distances that any member has seen in training, which a report compares its scans with."""
+    seen = [origin.get("training", {}).get("smallest_distances", {}) for origin in origins]
+    pairs = sorted({pair for distances in seen for pair in distances})
+    if not pairs:
+        return {}
+    nearest = {pair: min(distances[pair] for distances in seen if pair in distances) for pair in pairs}
+    return {"training": {"smallest_distances": nearest}}
 
 
 def _read_settings(

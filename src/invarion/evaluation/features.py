@@ -1,6 +1,6 @@
 """What a trained potential knows of every atom: the numbers its readout turns into energies."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -83,14 +83,19 @@ def _describe(potential: Potential, structure: "Atoms") -> np.ndarray:
 
 def _blocks(network: HipNetwork, batch: Graph, index: Tensor) -> list[Tensor]:
     """What goes into every block's readout, the first (the species) left out."""
-    found: list[Tensor] = []
-    hooks = [r.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0])) for r in network.readouts[1:]]
+    read = network.readouts[1:]
+    found: list[list[Tensor]] = [[] for _ in read]  # a readout is called once for each part of a large system
+
+    def keep(block: int) -> Callable[..., None]:
+        return lambda _, inputs: found[block].append(inputs[0])
+
+    hooks = [readout.register_forward_pre_hook(keep(block)) for block, readout in enumerate(read)]
     try:
         network(batch, index)
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return [torch.cat(pieces) for pieces in found]
 
 
 def _functions(network: AceNetwork, batch: Graph, index: Tensor) -> list[Tensor]:

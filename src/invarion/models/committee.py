@@ -19,23 +19,23 @@ class CommitteeConfig(BaseModel):
     """Settings of the members of a committee; `invarion.committee` makes one of potentials.
 
     Attributes:
-        members: their settings; cutoff and repulsive core are the same for all.
+        members: their settings; the cutoff is the same for all.
+        offsets: for each member what its reference energies are above those of the committee, in eV and in the order of
+            the species; none where they all have the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     kind: Literal["committee"] = "committee"
     members: Annotated[tuple[MemberConfig, ...], Field(min_length=1)]
+    offsets: tuple[tuple[float, ...], ...] = ()
 
     @model_validator(mode="after")
     def _alike(self) -> Self:
-        for name in ("cutoff", "zbl"):
-            found = {repr(getattr(member, name)): getattr(member, name) for member in self.members}
-            if len(found) > 1:
-                raise ConfigError(
-                    f"members of a committee have {name} {' and '.join(found)}; it must be the same for all: train "
-                    f"them with the same settings and different seeds"
-                )
+        if len(found := {member.cutoff for member in self.members}) > 1:
+            raise ConfigError(f"members have cutoffs of {found} A; it must be the same for all")
+        if self.offsets and len(self.offsets) != len(self.members):
+            raise ConfigError(f"there are {len(self.offsets)} offsets for {len(self.members)} members; give one each")
         return self
 
     @property
@@ -44,12 +44,37 @@ class CommitteeConfig(BaseModel):
         return self.members[0].cutoff
 
     def repulsion(self, species: tuple[int, ...]) -> nn.Module | None:
-        """The repulsive core that all members have, if there is one."""
-        return self.members[0].repulsion(species)
+        """The mean of the members' repulsive cores, if any has one."""
+        cores = [member.repulsion(species) for member in self.members]
+        known = [core for core in cores if core is not None]
+        if not known:
+            return None
+        alike = len(known) == len(cores) and all(
+            torch.equal(core.inner, known[0].inner) and torch.equal(core.outer, known[0].outer) for core in known
+        )
+        return known[0] if alike else MeanCore(known, len(cores))
 
     def network(self, species: tuple[int, ...]) -> "CommitteeNetwork":
         """The members' networks with random weights for these atomic numbers."""
         return CommitteeNetwork([member.network(species) for member in self.members])
+
+
+class MeanCore(nn.Module):
+    """The mean of repulsive cores that set in at different distances.
+
+    Args:
+        cores: those of the members that have one.
+        n_members: by which their sum is divided.
+    """
+
+    def __init__(self, cores: Sequence[nn.Module], n_members: int) -> None:
+        super().__init__()
+        self.cores = nn.ModuleList(cores)
+        self.n_members = n_members
+
+    def forward(self, graph: Graph, index: Tensor) -> Tensor:
+        """Repulsion energies (N,) in eV."""
+        return torch.stack([core(graph, index) for core in self.cores]).sum(0) / self.n_members
 
 
 class CommitteeNetwork(nn.Module):

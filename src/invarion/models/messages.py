@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from invarion.models.parts import Factors
 
 _SHARE = 0.5  # of what arrives by messages at the start, to what the features bring
+_NOTHING = 1e-3  # of what arrives of the ranks that bring most
+_RANGE = 10.0  # within which the sizes of ranks differ from what is usual
 
 
 class TensorMessages(nn.Module):
@@ -73,6 +75,11 @@ class TensorMessages(nn.Module):
         """What arrives with new sizes: in every rank the same part of what is there already."""
         parts = [slice(rank**2, (rank + 1) ** 2) for rank in range(self.rank + 1)]
         own, sent = (torch.stack([x[:, part].square().mean().sqrt() for part in parts]) for x in (tensors, arrived))
-        factors = torch.where(sent > 0, _SHARE * own / sent, 1.0)
+        if not sent.max() > 0:
+            return arrived
+        # where symmetry leaves nothing of a rank but rounding, its ratio means nothing: others say what is usual
+        usual = own.max() / sent.max()
+        ratios = torch.where(sent > _NOTHING * sent.max(), own / sent, usual)
+        factors = _SHARE * ratios.clamp(usual / _RANGE, usual * _RANGE)
         self.sizes *= factors
         return torch.cat([arrived[:, part] * factor for part, factor in zip(parts, factors, strict=True)], dim=1)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from ase.build import molecule
+from ase.build import bulk, molecule
 
 import invarion as inv
 from invarion.evaluation.features import describe_atoms
+from invarion.models import parts
 from invarion.potential import Potential
 
 
@@ -30,6 +31,18 @@ def test_features_are_what_the_readout_turns_into_energies(potential):
     energies = features.values @ np.concatenate(weights) + sum(biases)
     terms = potential.predict(structures).terms
     np.testing.assert_allclose(energies, terms[:, 1:].sum(1), atol=1e-12)
+
+
+@pytest.mark.parametrize("n_interactions", [1, 2])
+def test_systems_taken_in_parts_have_the_same_features(n_interactions, monkeypatch):
+    torch.manual_seed(0)
+    potential = Potential(inv.hip_nn(cutoff=4.0, n_features=16, n_interactions=n_interactions), (29,)).eval()
+    crystal = bulk("Cu", cubic=True) * (3, 3, 3)
+    crystal.rattle(0.1, seed=0)
+    whole = describe_atoms(potential, [crystal]).values
+    monkeypatch.setattr(parts, "_WHOLE", 0)
+    monkeypatch.setattr(parts, "_PART", 3000)
+    np.testing.assert_allclose(describe_atoms(potential, [crystal]).values, whole, atol=1e-6)
 
 
 def test_rows_of_structures_are_sums_of_rows_of_atoms(potential):

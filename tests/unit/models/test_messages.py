@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase.build import molecule
+from ase.calculators.singlepoint import SinglePointCalculator
 
 import invarion as inv
 
@@ -29,6 +31,25 @@ def test_at_the_start_half_as_much_arrives_as_is_there_already():
         part = slice(rank**2, (rank + 1) ** 2)
         share = (total - own)[:, part].square().mean().sqrt() / own[:, part].square().mean().sqrt()
         assert share.item() == pytest.approx(0.5 if rank <= 2 else 0.0, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("structure", "cutoff"), [(molecule("CO2"), 2.0), (Atoms("C3", [[0, 0, 2.5 * k] for k in range(3)]), 4.5)]
+)
+def test_ranks_that_symmetry_cancels_start_at_a_usual_size(structure, cutoff):
+    # what arrives at the atom in the middle of a line cancels to rounding; divided by it, sizes were 1e8
+    structure.calc = SinglePointCalculator(structure, energy=0.0)
+    config = inv.hip_hop_nn(cutoff=cutoff, n_features=16, message_rank=3)
+    (message,) = inv.Potential.from_data(config, [structure], "zero").network.messages
+    assert message.sizes.min() > 0.1
+    assert message.sizes.max() < 100
+
+
+def test_sizes_stay_where_no_message_arrives():
+    config = inv.hip_hop_nn(cutoff=4.0, n_features=8, message_rank=2)
+    lone = Atoms("H", calculator=SinglePointCalculator(Atoms("H"), energy=0.0))
+    (message,) = inv.Potential.from_data(config, [lone], "zero").network.messages
+    assert (message.sizes == 1).all()
 
 
 @pytest.mark.parametrize("message_rank", [0, 2])
