@@ -20,7 +20,7 @@ MODELS = {
         **SIZES, basis="published", normalization="group", cutoff_function="cosine_squared"
     ),
     "hip_hop_nn_rank4": lambda: inv.hip_hop_nn(**SIZES, max_rank=4, max_degree=4, resnet=12),
-    "hip_hop_nn_messages": lambda: inv.hip_hop_nn(**SIZES, message_rank=2),
+    "hip_hop_nn_messages": lambda: inv.hip_hop_nn(**SIZES, message_rank=2, interaction_activation="wide_silu"),
     "committee": lambda: CommitteeConfig(members=(inv.hip_nn(**SIZES, zbl=(0.8, 1.6)), inv.hip_hop_nn(**SIZES))),
     "ace_full": lambda: inv.ace(cutoff=3.5, n_radial=(4, 2, 2), max_rank=2, basis="full"),
     "ace_reduced_network": lambda: inv.ace(cutoff=3.5, n_radial=2, max_rank=2, readout="mlp", hidden=(6, 5)),

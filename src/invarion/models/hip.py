@@ -46,6 +46,7 @@ class Layout(NamedTuple):
     n_atom_layers: int
     residual: bool
     activation: Callable[[Tensor], Tensor]
+    interaction_activation: Callable[[Tensor], Tensor]
     sensitivities: Callable[[], Sensitivities]
     head: Callable[[int], nn.Module]
     max_rank: int
@@ -287,14 +288,14 @@ def _shortest(vectors: Tensor) -> Tensor:
 
 
 def _block(layout: Layout, n_in: int, n_middle: int, n_out: int) -> list[nn.Module]:
-    def wrap(layer: nn.Module, width: int) -> nn.Module:
+    def wrap(layer: nn.Module, width: int, activation: Callable[[Tensor], Tensor]) -> nn.Module:
         if layout.residual:
-            return Residual(layer, (width, n_middle, n_out), layout.activation)
-        return Activated(layer, layout.activation)
+            return Residual(layer, (width, n_middle, n_out), activation)
+        return Activated(layer, activation)
 
     interaction = Interaction(n_in, n_middle, layout.sensitivities(), layout.head(n_middle), layout.max_rank)
-    atom_layers = [wrap(_linear(n_out, n_middle), n_out) for _ in range(layout.n_atom_layers)]
-    return [wrap(interaction, n_in), *atom_layers]
+    atom_layers = [wrap(_linear(n_out, n_middle), n_out, layout.activation) for _ in range(layout.n_atom_layers)]
+    return [wrap(interaction, n_in, layout.interaction_activation), *atom_layers]
 
 
 def _messages(layout: Layout) -> list[TensorMessages]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Width = Annotated[int, Field(ge=1, le=65536)]
 Range = tuple[PositiveFloat, PositiveFloat]
 _MOST_WEIGHTS = 10**9  # of one interaction: 4 GB in single precision, and as much again for each of its slopes
-Activation = Literal["softplus", "silu"]
+Activation = Literal["softplus", "silu", "wide_silu"]
 Size = Literal["small", "medium", "large"]
 SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -38,7 +38,15 @@ SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 HOP_SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         **SIZES,
-        "large": MappingProxyType({"n_features": 64, "n_interactions": 3, "n_atom_layers": 1, "message_rank": "all"}),
+        "large": MappingProxyType(
+            {
+                "n_features": 64,
+                "n_interactions": 3,
+                "n_atom_layers": 1,
+                "message_rank": "all",
+                "interaction_activation": "wide_silu",
+            }
+        ),
     }
 )
 """The same for HIP-HOP-NN, which gains more by depth and by messages than by width (docs/training.md)."""
@@ -73,6 +81,7 @@ class HipConfig(BaseModel):
     cutoff_function: CutoffFunction = "smooth"
     resnet: bool | Width | tuple[Width, ...] = True
     activation: Activation = "silu"
+    interaction_activation: Activation | None = None
     zbl: bool | Range | dict[str, Range] = False
 
     @model_validator(mode="before")
@@ -169,6 +178,7 @@ class HipConfig(BaseModel):
             n_atom_layers=self.n_atom_layers,
             residual=self.resnet is not False,
             activation=_activation(self.activation),
+            interaction_activation=_activation(self.interaction_activation or self.activation),
             sensitivities=self._sensitivities,
             head=head,
             max_rank=max_rank,
@@ -348,16 +358,17 @@ def hip_hop_nn(
         basis: "optimal", "published", "flexible" or "separating", or an `InvariantBasis` of one tensor per rank.
         message_rank: atoms hand on their tensors up to this rank, or "all", besides their features; 0: features alone,
             as in the published networks. That of the size if not given.
-        size: "small" (32 features, 1 interaction, 3 atom layers), "medium" (64, 2, 3), or "large" (64, 3, 1 and
-            messages of all ranks): more accurate, at 2.5 times the cost of "medium".
+        size: "small" (32 features, 1 interaction, 3 atom layers), "medium" (64, 2, 3), or "large" (64, 3, 1, messages
+            of all ranks, nearly linear interactions): more accurate, at 2.5 times the cost of "medium".
         settings: `soft_min`, `soft_max` (Angstrom, centres of the innermost and outermost sensitivity; by default just
             inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
             at the start, as a part of 1/soft_min; by default 0.1, or the published 1 / (2 n_sensitivities) where that
             is wider), `cutoff_function` ("smooth" is C2, "cosine_squared" the published one), `normalization`
             ("scaled", "smooth", "group", the published one, or "none"), `resnet` (True, False or inner widths),
-            `activation` ("silu", or "softplus", the published one), `zbl` (a nuclear repulsion at short range. True: it
-            begins inside the smallest distance of every pair of elements in the training structures; or (inner, outer)
-            in Angstrom, or {"C-H": (inner, outer), ...}).
+            `activation` ("silu", "wide_silu", which is nearly linear, or "softplus", the published one),
+            `interaction_activation` (another one for interactions; "wide_silu" where the size is "large"), `zbl` (a
+            nuclear repulsion at short range. True: it begins inside the smallest distance of every pair of elements in
+            the training structures; or (inner, outer) in Angstrom, or {"C-H": (inner, outer), ...}).
 
     Returns:
         A frozen config, equal to the `model` section of a YAML file.
@@ -409,4 +420,16 @@ def _named_basis(name: str, max_rank: int, max_degree: int) -> InvariantBasis:
 
 
 def _activation(name: Activation) -> Callable[[Tensor], Tensor]:
-    return nn.functional.silu if name == "silu" else torch.nn.functional.softplus
+    return {"silu": nn.functional.silu, "softplus": torch.nn.functional.softplus, "wide_silu": wide_silu}[name]
+
+
+def wide_silu(features: Tensor) -> Tensor:
+    r"""SiLU drawn out, :math:`2 x / (1 + e^{-x/4})`: nearly x where \|x\| is well below 4.
+
+    Invariants that pass through it stay almost the polynomials that they are, which extrapolate better than what a
+    strongly bent function makes of them (docs/training.md).
+
+    >>> wide_silu(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.8756,  0.0000,  1.1244])
+    """
+    return 8.0 * nn.functional.silu(0.25 * features)

@@ -1,8 +1,11 @@
 """Sizes stand for numbers that can be overruled one by one."""
 
 import pytest
+import torch
+from ase.build import molecule
 
 import invarion as inv
+from invarion.models.hip_config import wide_silu
 
 
 def test_sizes_stand_for_numbers_that_can_be_overruled():
@@ -17,6 +20,7 @@ def test_sizes_stand_for_numbers_that_can_be_overruled():
 def test_a_large_hip_hop_nn_is_deep_and_hands_on_all_its_tensors():
     config = inv.hip_hop_nn(5.0, size="large")
     assert (config.widths, config.n_atom_layers, config.message_rank) == ((64,) * 3, 1, 3)
+    assert config.interaction_activation == "wide_silu"
     assert len(config.network((1, 6)).messages) == 2
     assert inv.hip_hop_nn(5.0, max_rank=2, size="large").message_rank == 2
     assert inv.hip_hop_nn(5.0, n_features=(8, 4), n_atom_layers=2, size="large", message_rank=1).model_dump(
@@ -27,3 +31,22 @@ def test_a_large_hip_hop_nn_is_deep_and_hands_on_all_its_tensors():
 def test_messages_of_all_ranks_can_be_asked_for_at_any_size():
     assert inv.hip_hop_nn(5.0).message_rank == 0
     assert inv.hip_hop_nn(5.0, max_rank=2, message_rank="all").message_rank == 2
+
+
+def test_activations_of_interactions_and_of_atom_layers_are_told_apart():
+    atoms = molecule("CH3CH2OH")
+
+    def energy(**settings):
+        torch.manual_seed(0)
+        potential = inv.Potential(inv.hip_hop_nn(3.0, n_features=8, **settings), [1, 6, 8])
+        torch.nn.init.ones_(potential.network.readouts[2].weight)
+        return potential.predict(atoms).energy[0]
+
+    assert energy(interaction_activation="silu") == energy()
+    assert energy(activation="wide_silu", interaction_activation="wide_silu") == energy(activation="wide_silu")
+    assert len({energy(), energy(interaction_activation="wide_silu"), energy(activation="wide_silu")}) == 3
+
+
+def test_a_wide_silu_is_nearly_linear():
+    x = torch.linspace(-0.4, 0.4, 9)
+    torch.testing.assert_close(wide_silu(x), x + x**2 / 8, atol=1e-4, rtol=0)
