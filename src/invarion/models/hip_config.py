@@ -52,6 +52,19 @@ HOP_SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 """The same for HIP-HOP-NN, which gains more by depth and by messages than by width (docs/training.md)."""
 
 
+def _of_size(data: Any, sizes: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Settings with the numbers that their size stands for, where they have one, instead of its name."""
+    if not isinstance(data, dict) or "size" not in data:
+        return data
+    size, given = data["size"], {name: value for name, value in data.items() if name != "size"}
+    if size not in sizes:
+        raise ConfigError(f"size is {size!r}; give {', '.join(sizes)}, or n_features and n_interactions")
+    meant = dict(sizes[size])
+    if isinstance(given.get("n_features"), list | tuple):
+        del meant["n_interactions"]  # there is a width for each
+    return {**meant, **given}
+
+
 def _basis_from(value: Any) -> InvariantBasis:
     return value if isinstance(value, InvariantBasis) else InvariantBasis.from_json(json.dumps(value))
 
@@ -88,15 +101,7 @@ class HipConfig(BaseModel):
     @classmethod
     def _sized(cls, data: Any) -> Any:
         """A size becomes the numbers that it stands for."""
-        if not isinstance(data, dict) or "size" not in data:
-            return data
-        size, given = data["size"], {name: value for name, value in data.items() if name != "size"}
-        if size not in cls.sizes:
-            raise ConfigError(f"size is {size!r}; give {', '.join(cls.sizes)}, or n_features and n_interactions")
-        meant = dict(cls.sizes[size])
-        if isinstance(given.get("n_features"), list | tuple):
-            del meant["n_interactions"]  # there is a width for each
-        return {**meant, **given}
+        return _of_size(data, cls.sizes)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -242,7 +247,7 @@ class HipHopNNConfig(HipConfig):
         """A basis by name ("optimal", "published", ...) becomes the basis itself; ranks and degree follow from it."""
         if not isinstance(data, dict):
             return data
-        data = cls._sized(data)  # a size may ask for messages of "all" ranks
+        data = _of_size(data, cls.sizes)  # it may ask for messages of "all" ranks
         basis = data.get("basis", "optimal")
         if isinstance(basis, str):
             basis = _named_basis(basis, data.get("max_rank", 3), data.get("max_degree", 4))
