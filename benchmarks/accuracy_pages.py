@@ -75,10 +75,13 @@ def _draw_time(results: Sequence[dict], path: Path) -> None:
         rows = [r for r in results if r["benchmark"] == name]
         forces = any("forces_mae_mev_per_angstrom" in point for r in rows for point in r["curve"])
         column = "forces_mae_mev_per_angstrom" if forces else "energy_mae_mev_per_atom"
+        colours: dict[str, str] = {}
         for r in rows:
-            points = [(p["seconds"], p[column]) for p in r["curve"] if p.get(column) is not None]
             label = f"{short(r['contestant'])}, {r['minutes']:g} min"
-            axes.plot(*zip(*points, strict=True), label=label) if points else None
+            for piece in _pieces(r["curve"], column):
+                known = colours.get(label)  # one entry in the legend for all seeds and members
+                (line,) = axes.plot(*zip(*piece, strict=True), label=None if known else label, color=known)
+                colours[label] = line.get_color()
         axes.set(
             title=name,
             xlabel="seconds",
@@ -87,6 +90,18 @@ def _draw_time(results: Sequence[dict], path: Path) -> None:
         axes.set(xscale="log", yscale="log")
         axes.legend(fontsize=7)
     figure.savefig(path, dpi=150)
+
+
+def _pieces(curve: Sequence[dict], column: str) -> list[list[tuple[float, float]]]:
+    """Seconds and errors; members of a committee that were trained at the same time begin a piece each."""
+    pieces: list[list[tuple[float, float]]] = []
+    for point in curve:
+        if point.get(column) is None:
+            continue
+        if not pieces or point["seconds"] < pieces[-1][-1][0]:
+            pieces.append([])
+        pieces[-1].append((point["seconds"], point[column]))
+    return pieces
 
 
 def _draw_size(results: Sequence[dict], path: Path) -> None:
