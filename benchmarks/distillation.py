@@ -47,7 +47,7 @@ def sampled(potential: inv.Potential, starts: Sequence[Atoms], number: int, temp
             crowd, INTERVAL * (rounds - 1), temperature, "langevin", TIMESTEP, trajectory=path, interval=INTERVAL
         )
         frames = read(path, "1:")
-    if not report.stable:
+    if report.steps < INTERVAL * (rounds - 1):
         raise RuntimeError(report.verdict)
     size = len(chosen[0])
     return [frame[size * copy : size * (copy + 1)] for frame in frames for copy in range(N_COPIES)][:number]

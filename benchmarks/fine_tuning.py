@@ -46,7 +46,10 @@ def compare(chosen: argparse.Namespace) -> dict[str, Any]:
     benchmark = benchmarks()["3bpa"]
     cold = benchmark.load(chosen.data)
     (mixed,) = cold.tests.values()
-    known, unknown = shuffled(mixed, len(mixed) - N_TESTED, N_TESTED)
+    if chosen.smoke:
+        cold, mixed = cold.smallest(), mixed[:20]
+    n_tested = min(N_TESTED, len(mixed) // 2)
+    known, unknown = shuffled(mixed, len(mixed) - n_tested, n_tested)
     config, limits = inv.hip_hop_nn(benchmark.cutoff, size=chosen.size), {"max_minutes": chosen.minutes}
     if chosen.base is None:
         base = trained(inv.Potential.from_data(config, cold.train), cold.train, cold.valid, **limits)
@@ -85,8 +88,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=3.0, help="wall time of each training")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of fine-tuning")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--smoke", action="store_true", help="smallest size: does everything run?")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
+    if chosen.smoke:
+        chosen.size, chosen.frames, chosen.minutes = "small", [10], 0.02
     torch.set_num_threads(chosen.threads)
     settings = {name: getattr(chosen, name) for name in ("size", "minutes", "learning_rate", "threads")}
     found = compare(chosen)

@@ -1,6 +1,7 @@
 """The accuracy benchmark trains, predicts, goes on where it stopped, and collects, at its smallest size."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.io import read
+
+import invarion as inv
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -16,8 +20,8 @@ from accuracy_data import benchmarks, composition_energies  # noqa: E402 - from 
 from accuracy_errors import errors  # noqa: E402 - likewise
 
 
-def run(*arguments):
-    command = [sys.executable, BENCHMARKS / "accuracy.py", *arguments]
+def run(*arguments, script="accuracy.py"):
+    command = [sys.executable, BENCHMARKS / script, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
@@ -49,6 +53,36 @@ def test_members_of_a_committee_share_the_time(tmp_path):
     assert result["settings"]["committee"] == 2
     assert result["settings"]["training"]["max_minutes"] == pytest.approx(0.05)
     assert result["epochs"] == len(result["curve"]) >= 2
+
+
+def test_a_folder_of_settings_stands_for_its_files(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.yaml").write_text("model: {kind: no_such_kind}\n")
+    done = run("ethanol_200", "--smoke", "--results", tmp_path, "--contestants", f"invarion@{tmp_path}")
+    assert done.returncode == 1
+    assert re.findall(r"/(\w+).yaml 0.1 0 FAILED", done.stderr) == ["a", "b"]
+
+
+def test_fine_tuning_is_compared_with_training_from_scratch(shared, tmp_path):
+    done = run("--data", shared / "data", "--smoke", "--json", tmp_path / "found.json", script="fine_tuning.py")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())["errors"]
+    assert {number: list(ways) for number, ways in found.items()} == {
+        "0": ["as it is"],
+        "10": ["from scratch", "fine-tuned"],
+    }
+    assert done.stdout.count("\n") >= 5
+
+
+def test_a_student_learns_from_what_a_teacher_labels(tmp_path):
+    frames = read(BENCHMARKS.parent / "examples" / "ethanol" / "valid.extxyz", ":")
+    inv.save(inv.Potential.from_data(inv.hip_nn(4.0, n_features=4), frames), tmp_path / "teacher.inv")
+    settings = ("--size", "small", "--frames", "70", "--minutes", "0.05", "--json", tmp_path / "found.json")
+    done = run(tmp_path / "teacher.inv", *settings, script="distillation.py")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert list(found["errors"]) == ["teacher", "labels alone", "student"]
+    assert found["labels alone against the teacher on its frames"]["n_structures"] == 70
 
 
 def test_unknown_names_are_refused():
