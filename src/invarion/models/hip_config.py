@@ -49,7 +49,7 @@ HOP_SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         ),
     }
 )
-"""The same for HIP-HOP-NN, which gains more by depth and by messages than by width (docs/training.md)."""
+"""The same for HIP-HOP-NN, which gains by depth and messages (docs/training.md)."""
 
 
 def _of_size(data: Any, sizes: Mapping[str, Mapping[str, Any]]) -> Any:

@@ -119,7 +119,7 @@ def test_bases_are_values():
     assert hash(InvariantBasis.from_json(basis.to_json())) == hash(basis)
     assert (basis.max_rank, basis.max_degree, basis.dimension, basis.channels, basis.n_odd) == (3, 4, 16, 1, 0)
     with pytest.raises(AttributeError):
-        basis.kind = "mine"  # type: ignore[misc]
+        basis.kind = "mine"  # type: ignore[misc]  # that it is refused is the point
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_a_real_run_folder_is_converted(tmp_path):
     script = textwrap.dedent(
         """
         import sys, numpy as np, torch, warnings
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # hippynn's own
         torch.set_default_dtype(torch.float64)
         import hippynn
         from hippynn.graphs import inputs, networks, targets, physics, loss
