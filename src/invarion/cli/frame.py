@@ -45,7 +45,7 @@ def command(app: typer.Typer, name: str, example: str) -> Callable[[Callable[...
         signature = inspect.signature(function)
         parameters = [*signature.parameters.values(), _DEBUG]
         # what typer reads; functions have the attribute, their type does not say so
-        run.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]  # typer reads it
+        run.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]
         run.__annotations__ = {**function.__annotations__, "debug": _DEBUG.annotation, "return": None}
         needed = any(p.default is p.empty for p in parameters)
         app.command(name, epilog=f"Example:  [bold]{example}[/bold]", no_args_is_help=needed)(run)

@@ -6,15 +6,8 @@ from pydantic import Field, TypeAdapter
 
 from invarion.models.ace import AceBasis, AceConfig, ace, ace_basis
 from invarion.models.committee import CommitteeConfig
-from invarion.models.hip_config import (
-    HipConfig,
-    HipHopNNConfig,
-    HipNNConfig,
-    HipNNTSConfig,
-    hip_hop_nn,
-    hip_nn,
-    hip_nn_ts,
-)
+from invarion.models.hip_builders import hip_hop_nn, hip_nn, hip_nn_ts
+from invarion.models.hip_config import HipConfig, HipHopNNConfig, HipNNConfig, HipNNTSConfig
 from invarion.models.hippynn import convert_hippynn
 
 ModelConfig = Annotated[HipNNConfig | HipNNTSConfig | HipHopNNConfig | AceConfig, Field(discriminator="kind")]

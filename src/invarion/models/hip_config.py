@@ -1,18 +1,18 @@
-"""Settings of the HIP family as frozen values, and the builders that users call."""
+"""Settings of the HIP family as frozen values; `hip_builders` has the functions that users call."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, PositiveFloat, model_validator
-from torch import Tensor, nn
+from torch import nn
 
 from invarion import invariants
 from invarion.data.statistics import smallest_distances
 from invarion.exceptions import ConfigError
 from invarion.invariants import InvariantBasis
+from invarion.models.activations import Activation, activation_function
 from invarion.models.heads import BasisHead, NormHead, ScalarHead
 from invarion.models.hip import HipNetwork, Layout
 from invarion.models.normalization import Normalization
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 Width = Annotated[int, Field(ge=1, le=65536)]
 Range = tuple[PositiveFloat, PositiveFloat]
 _MOST_WEIGHTS = 10**9  # of one interaction: 4 GB in single precision, and as much again for each of its slopes
-Activation = Literal["softplus", "silu", "wide_silu"]
-Size = Literal["small", "medium", "large"]
 SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "small": MappingProxyType({"n_features": 32, "n_interactions": 1}),
@@ -182,8 +180,8 @@ class HipConfig(BaseModel):
             n_middle=self._middle(),
             n_atom_layers=self.n_atom_layers,
             residual=self.resnet is not False,
-            activation=_activation(self.activation),
-            interaction_activation=_activation(self.interaction_activation or self.activation),
+            activation=activation_function(self.activation),
+            interaction_activation=activation_function(self.interaction_activation or self.activation),
             sensitivities=self._sensitivities,
             head=head,
             max_rank=max_rank,
@@ -275,143 +273,6 @@ class HipHopNNConfig(HipConfig):
         return self.max_rank, lambda width: BasisHead(width, self.basis, self.normalization)
 
 
-def hip_nn(
-    cutoff: float,
-    n_features: int | tuple[int, ...] | None = None,
-    n_interactions: int | None = None,
-    size: Size = "medium",
-    **settings: Any,
-) -> HipNNConfig:
-    """Settings of a HIP-NN: neighbours seen through distances alone.
-
-    Args:
-        cutoff: Angstrom, > 0.
-        n_features: width of every block, or one width per block; that of the size if not given.
-        n_interactions: number of blocks, >= 1; that of the size if not given.
-        size: "small", "medium" or "large", see `hip_hop_nn`.
-        settings: the further settings of `hip_hop_nn`, without max_rank, max_degree, basis and normalization.
-
-    Raises:
-        pydantic.ValidationError: a setting out of range (a ValueError).
-
-    References:
-        Lubbers et al., J. Chem. Phys. 148, 241715 (2018).
-
-    >>> hip_nn(cutoff=5.0, n_features=32).kind
-    'hip_nn'
-    """
-    return HipNNConfig.model_validate(
-        {"cutoff": cutoff, **_shape(size, n_features=n_features, n_interactions=n_interactions), **settings}
-    )
-
-
-def hip_nn_ts(
-    cutoff: float,
-    n_features: int | tuple[int, ...] | None = None,
-    n_interactions: int | None = None,
-    max_rank: int = 1,
-    size: Size = "medium",
-    **settings: Any,
-) -> HipNNTSConfig:
-    """Settings of a HIP-NN-TS: HIP-NN plus norms of vector (max_rank 1) and quadrupole (max_rank 2) sensitivities.
-
-    Args:
-        cutoff: Angstrom, > 0.
-        n_features: width of every block, or one width per block; that of the size if not given.
-        n_interactions: number of blocks, >= 1; that of the size if not given.
-        max_rank: highest tensor rank, 1..6.
-        size: "small", "medium" or "large", see `hip_hop_nn`.
-        settings: the further settings of `hip_hop_nn`, without max_degree, basis and normalization; and `cusp`
-            (1e-6), which rounds the norm at zero.
-
-    Raises:
-        pydantic.ValidationError: a setting out of range (a ValueError).
-
-    References:
-        Chigaev et al., J. Chem. Phys. 158, 184108 (2023).
-
-    >>> hip_nn_ts(cutoff=5.0, max_rank=2).max_rank
-    2
-    """
-    shape = _shape(size, n_features=n_features, n_interactions=n_interactions)
-    return HipNNTSConfig.model_validate({"cutoff": cutoff, "max_rank": max_rank, **shape, **settings})
-
-
-def hip_hop_nn(
-    cutoff: float,
-    n_features: int | tuple[int, ...] | None = None,
-    n_interactions: int | None = None,
-    n_atom_layers: int | None = None,
-    n_sensitivities: int = 12,
-    max_rank: int = 3,
-    max_degree: int = 4,
-    basis: InvariantBasis | str = "optimal",
-    message_rank: int | Literal["all"] | None = None,
-    size: Size = "medium",
-    **settings: Any,
-) -> HipHopNNConfig:
-    """Settings of a HIP-HOP-NN: every neuron sees patterns of up to max_degree + 1 bodies through a basis.
-
-    Args:
-        cutoff: Angstrom, > 0.
-        n_features: width C of every block, or one width per block; that of the size if not given.
-        n_interactions: number of blocks, >= 1; that of the size if not given.
-        n_atom_layers: layers after each interaction, >= 0; that of the size if not given.
-        n_sensitivities: radial functions K, >= 1; the published networks have 20, and narrower ones.
-        max_rank: highest tensor rank L, 0..6; follows from `basis` where that is a basis.
-        max_degree: tensors multiplied, 1..10; follows from `basis` where that is a basis.
-        basis: "optimal", "published", "flexible" or "separating", or an `InvariantBasis` of one tensor per rank.
-        message_rank: atoms hand on their tensors up to this rank, or "all", besides their features; 0: features alone,
-            as in the published networks. That of the size if not given.
-        size: "small" (32 features, 1 interaction, 3 atom layers), "medium" (64, 2, 3), or "large" (64, 3, 1, messages
-            of all ranks, nearly linear interactions): more accurate, at 2.5 times the cost of "medium".
-        settings: `soft_min`, `soft_max` (Angstrom, centres of the innermost and outermost sensitivity; by default just
-            inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
-            at the start, as a part of 1/soft_min; by default 0.1, or the published 1 / (2 n_sensitivities) where that
-            is wider), `cutoff_function` ("smooth" is C2, "cosine_squared" the published one), `normalization`
-            ("scaled", "smooth", "group", the published one, or "none"), `resnet` (True, False or inner widths),
-            `activation` ("silu", "wide_silu", which is nearly linear, or "softplus", the published one),
-            `interaction_activation` (another one for interactions; "wide_silu" where the size is "large"), `zbl` (a
-            nuclear repulsion at short range. True: it begins inside the smallest distance of every pair of elements in
-            the training structures; or (inner, outer) in Angstrom, or {"C-H": (inner, outer), ...}).
-
-    Returns:
-        A frozen config, equal to the `model` section of a YAML file.
-
-    Raises:
-        pydantic.ValidationError: a setting out of range (a ValueError).
-
-    References:
-        arXiv:2503.23515.
-
-    >>> config = hip_hop_nn(cutoff=5.5, n_features=32)
-    >>> len(config.basis)
-    13
-    """
-    return HipHopNNConfig.model_validate(
-        {
-            "cutoff": cutoff,
-            **_shape(
-                size,
-                n_features=n_features,
-                n_interactions=n_interactions,
-                n_atom_layers=n_atom_layers,
-                message_rank=message_rank,
-            ),
-            "n_sensitivities": n_sensitivities,
-            "max_rank": max_rank,
-            "max_degree": max_degree,
-            "basis": basis,
-            **settings,
-        }
-    )
-
-
-def _shape(size: Size, **settings: Any) -> dict[str, Any]:
-    """The part of a config that says how large a network is: the size, and what overrules it."""
-    return {"size": size, **{name: value for name, value in settings.items() if value is not None}}
-
-
 def _named_basis(name: str, max_rank: int, max_degree: int) -> InvariantBasis:
     if name == "optimal":
         return invariants.optimal_basis(max_rank=max_rank, max_degree=max_degree)
@@ -422,19 +283,3 @@ def _named_basis(name: str, max_rank: int, max_degree: int) -> InvariantBasis:
     if name == "separating":
         return invariants.separating_basis(max_rank=max_rank)
     raise ConfigError(f'basis is {name!r}; give "optimal", "published", "flexible", "separating" or an InvariantBasis')
-
-
-def _activation(name: Activation) -> Callable[[Tensor], Tensor]:
-    return {"silu": nn.functional.silu, "softplus": torch.nn.functional.softplus, "wide_silu": wide_silu}[name]
-
-
-def wide_silu(features: Tensor) -> Tensor:
-    r"""SiLU drawn out, :math:`2 x / (1 + e^{-x/4})`: nearly x where \|x\| is well below 4.
-
-    Invariants that pass through it stay almost the polynomials that they are, which extrapolate better than what a
-    strongly bent function makes of them (docs/training.md).
-
-    >>> wide_silu(torch.tensor([-1.0, 0.0, 1.0]))
-    tensor([-0.8756,  0.0000,  1.1244])
-    """
-    return 8.0 * nn.functional.silu(0.25 * features)

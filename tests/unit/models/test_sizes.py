@@ -5,7 +5,7 @@ import torch
 from ase.build import molecule
 
 import invarion as inv
-from invarion.models.hip_config import wide_silu
+from invarion.models.activations import wide_silu
 
 
 def test_sizes_stand_for_numbers_that_can_be_overruled():
