@@ -10,6 +10,7 @@ from ase.md.verlet import VelocityVerlet
 from ase.stress import voigt_6_to_full_3x3_stress
 
 import invarion as inv
+from invarion.committees import spread
 from invarion.exceptions import DataError
 from invarion.potential import Potential
 
@@ -163,3 +164,23 @@ def test_results_are_kept_until_something_changes():
         atoms.get_forces()
     atoms.set_initial_charges([1.0] * len(atoms))
     assert not calculator.calculation_required(atoms, ["forces"])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_a_committee_says_how_far_its_members_lie_apart(dtype):
+    members = [make_potential(dtype) for _ in range(3)]
+    for number, member in enumerate(members):
+        member.scale *= 1.0 + number
+        member.references += number
+    joint, atoms = inv.committee(members), crystal()
+    atoms.calc, loose = inv.Calculator(joint), 1e-12 if dtype == torch.float64 else 1e-5
+    together, (energy, forces) = joint.predict(atoms), spread(joint, atoms)[0]
+    assert atoms.get_potential_energy() == pytest.approx(together.energy[0], rel=loose)
+    np.testing.assert_allclose(atoms.get_potential_energies(), together.energies, rtol=loose)
+    np.testing.assert_allclose(atoms.get_forces(), together.forces, atol=loose)
+    np.testing.assert_allclose(voigt_6_to_full_3x3_stress(atoms.get_stress()), together.stress[0], atol=loose)
+    assert atoms.calc.get_property("energy_spread", atoms) == pytest.approx(energy, rel=loose)
+    np.testing.assert_allclose(atoms.calc.get_property("forces_spread", atoms), forces, atol=loose)
+    assert energy > 1.0
+    with pytest.raises(PropertyNotImplementedError):
+        inv.Calculator(members[0]).get_property("forces_spread", atoms)

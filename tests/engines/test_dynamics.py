@@ -160,3 +160,42 @@ def test_failing_model_touches_no_file(tmp_path):
     with pytest.raises(NotImplementedError):  # EMT knows no silicon
         run_dynamics(atoms, 5, trajectory=tmp_path / "md.extxyz")
     assert list(tmp_path.iterdir()) == []
+
+
+class Doubtful(EMT):
+    """A committee whose members lie further apart in the force on the second atom with every call."""
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes) -> None:
+        super().calculate(atoms, properties, system_changes)
+        self.calls = getattr(self, "calls", 0) + 1
+        self.results["forces_spread"] = np.zeros((len(atoms), 3))
+        self.results["forces_spread"][1] = 0.03 * self.calls, 0.0, 0.04 * self.calls
+
+
+@pytest.mark.parametrize("name", ["md.traj", "md.extxyz"])
+def test_a_run_stops_where_the_committee_does_not_know(tmp_path, name):
+    atoms = copper()
+    atoms.calc = Doubtful()
+    report = run_dynamics(atoms, 100, timestep=2.0, trajectory=tmp_path / name, max_spread=0.42)
+    assert not report.stable
+    assert report.steps == 8
+    assert report.largest_spread == pytest.approx(0.45)
+    assert "0.45 eV/A apart (allowed: 0.42)" in report.verdict
+    frames = read(tmp_path / name, ":")
+    assert len(frames) == 2
+    np.testing.assert_allclose(frames[-1].positions, atoms.positions, atol=1e-7)
+
+
+def test_spreads_are_reported_where_they_are_known():
+    atoms = copper()
+    atoms.calc = Doubtful()
+    report = run_dynamics(atoms, 3, timestep=2.0)
+    assert report.stable
+    assert report.largest_spread == pytest.approx(0.2)
+    assert run_dynamics(copper(), 3, timestep=2.0).largest_spread is None
+
+
+@pytest.mark.parametrize(("max_spread", "said"), [(0.3, "needs the potentials of a comm"), (0.0, "max_spread is 0")])
+def test_a_limit_that_cannot_be_watched_is_refused(max_spread, said):
+    with pytest.raises(InvarionError, match=said):
+        run_dynamics(copper(), 3, max_spread=max_spread)

@@ -39,6 +39,13 @@ def md(
     trajectory: Annotated[Path | None, typer.Option(help="Write frames here, e.g. md.extxyz or md.traj.")] = None,
     interval: Annotated[int, typer.Option(help="Steps between frames.")] = 10,
     seed: Annotated[int, typer.Option(help="Of velocities and bath.")] = 0,
+    max_spread: Annotated[
+        float | None,
+        typer.Option(
+            help="eV/A; stop where the members of a committee lie further apart in the force on an atom.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or float64; by default that of the model.")] = None,
     json: Json = False,
@@ -64,6 +71,7 @@ def md(
             interval,
             seed,
             advance,
+            max_spread,
         )
     if not json:
         _print(report, atoms, trajectory)
@@ -95,6 +103,8 @@ def _print(report: Any, atoms: "Atoms", trajectory: Path | None) -> None:
     if report.drift is not None:
         show(f"drift        {report.drift:+.3g} ± {report.drift_error:.2g} meV/atom/ps")
         show(f"fluctuation  {report.fluctuation:.3g} meV/atom around the line")
+    if report.largest_spread is not None:
+        show(f"spread       {report.largest_spread:.3g} eV/A at most, of the committee's forces on one atom")
     show(f"speed        {report.microseconds_per_atom_step:.3g} microseconds per atom and step")
     show(f"verdict      [{'green' if report.stable else 'bold red'}]{report.verdict}[/]")
     if trajectory is not None:

@@ -13,6 +13,7 @@ from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from invarion.checkpoint import load
+from invarion.committees import members
 from invarion.exceptions import DataError
 from invarion.graphs import Graph
 from invarion.neighbors import PairList, pair_list
@@ -24,6 +25,9 @@ class Calculator(AseCalculator):
 
     All properties of a structure come from one evaluation. `energies` are the atoms' shares and sum to `energy`;
     `free_energy` equals `energy`; `stress` is (xx, yy, zz, yz, xz, xy) in eV/Angstrom^3 with ASE's sign.
+
+    A committee of two or more has `energy_spread` (eV) and `forces_spread` (N, 3) (eV/Angstrom), too: standard
+    deviations over its members, at no further cost, in `atoms.calc.results` and from `atoms.calc.get_property`.
 
     Args:
         potential: a potential, or the path of a model file.
@@ -58,6 +62,9 @@ class Calculator(AseCalculator):
         if not 0 <= skin < float("inf"):
             raise DataError(f"skin is {skin}; give a distance in Angstrom, 0 or more")
         self.potential = _prepare(potential, device, dtype)
+        self._members = members(self.potential)
+        if len(self._members) > 1:
+            self.implemented_properties = [*self.implemented_properties, "energy_spread", "forces_spread"]
         self.skin = float(skin)
         self._pairs: PairList | None = None
 
@@ -87,8 +94,9 @@ class Calculator(AseCalculator):
             raise PropertyNotImplementedError(
                 f"stress needs a cell that is periodic in three directions; pbc is {structure.pbc.tolist()}"
             )
-        prediction = self.potential(self._graph(structure), forces=True, stress=solid)
-        self.results = _results(prediction, solid)
+        graph = self._graph(structure)
+        each = [_results(member(graph, forces=True, stress=solid), solid) for member in self._members]
+        self.results = each[0] if len(each) == 1 else _joined(each)
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What differs from the structure of the last results; exact, and faster than ASE's own on small systems.
@@ -137,6 +145,13 @@ def _results(prediction: Any, solid: bool) -> dict[str, Any]:
     if solid:
         results["stress"] = full_3x3_to_voigt_6_stress(_numpy(prediction.stress[0]))
     return results
+
+
+def _joined(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The results of a committee: the means of its members', and how far these lie apart."""
+    values = {name: [results[name] for results in each] for name in each[0]}
+    means = {name: np.mean(of_members, axis=0) for name, of_members in values.items()}
+    return means | {f"{name}_spread": np.std(values[name], axis=0, ddof=1) for name in ("energy", "forces")}
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:

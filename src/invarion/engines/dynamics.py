@@ -39,6 +39,8 @@ class DynamicsReport:
         drift_error: standard error of the slope, meV/atom/ps.
         fluctuation: root mean square of the total energy around its line, meV/atom.
         microseconds_per_atom_step: wall time.
+        largest_spread: how far a committee's members lay apart in the force on one atom, at most, in eV/Angstrom; None
+            where the calculator has no `forces_spread`.
         stable: whether the run may be trusted as far as these numbers go.
         verdict: the same in a sentence.
     """
@@ -53,6 +55,7 @@ class DynamicsReport:
     drift_error: float | None
     fluctuation: float
     microseconds_per_atom_step: float
+    largest_spread: float | None
     stable: bool
     verdict: str
 
@@ -68,6 +71,7 @@ def run_dynamics(
     interval: int = 10,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
+    max_spread: float | None = None,
 ) -> DynamicsReport:
     """Move a structure that has a calculator; positions and momenta change in place.
 
@@ -83,40 +87,48 @@ def run_dynamics(
         interval: steps between frames.
         seed: of initial momenta and of the bath.
         progress: called after every step with the number of steps done.
+        max_spread: eV/Angstrom; stops where the members of a committee lie further apart in the force on an atom (the
+            length of its `forces_spread`). That structure, of which the data say too little, is the trajectory's last.
 
     Returns:
-        The report; a run whose energy or temperature is no longer physical is stopped and reported as unstable.
+        The report; a run whose energy or temperature is no longer physical, or whose forces are uncertain, is stopped
+        and reported as unstable.
 
     Raises:
         InvarionError: settings out of range.
     """
     _check(steps, temperature, ensemble, timestep, interval)
-    atoms.get_potential_energy()  # fails here, before any file is touched, if the model cannot treat the structure
+    atoms.get_forces()  # fails here, before any file is touched, if the model cannot treat the structure
+    _check_spread(max_spread, atoms)
     if temperature is not None:
         _draw_momenta(atoms, temperature, seed)
     dynamics = _integrator(atoms, temperature, ensemble, timestep, friction, seed)
     writer, start = _Frames(trajectory), time.perf_counter()
-    energies, temperatures = [], []
+    energies, temperatures, spreads = [], [], []
     for done, _ in enumerate(dynamics.irun(steps)):
         energies.append(atoms.get_total_energy() / len(atoms))
         temperatures.append(atoms.get_temperature())
-        if done % interval == 0:
+        spreads.append(_largest_spread(atoms))
+        uncertain = max_spread is not None and spreads[-1] > max_spread
+        if done % interval == 0 or uncertain:
             writer.write(atoms)
-        if not _physical(energies, temperatures, temperature):
+        if uncertain or not _physical(energies, temperatures, temperature):
             break
         if progress is not None:
             progress(done)
     pace = 1e6 * (time.perf_counter() - start) / max(len(energies) - 1, 1) / len(atoms)
-    history = _History(1e-3 * timestep * np.arange(len(energies)), 1000.0 * np.array(energies), np.array(temperatures))
-    return _report(history, ensemble, temperature, pace)
+    times = 1e-3 * timestep * np.arange(len(energies))
+    history = _History(times, 1000.0 * np.array(energies), np.array(temperatures), np.array(spreads))
+    return _report(history, ensemble, temperature, pace, max_spread)
 
 
 class _History(NamedTuple):
-    """Times in ps, total energies in meV/atom and temperatures in K after every step."""
+    """After every step: times in ps, total energies in meV/atom, temperatures in K, force spreads in eV/Angstrom."""
 
     times: np.ndarray
     energies: np.ndarray
     temperatures: np.ndarray
+    spreads: np.ndarray
 
 
 class _Frames:
@@ -159,6 +171,26 @@ def _check(steps: int, temperature: float | None, ensemble: str, timestep: float
         raise InvarionError(f"timestep is {timestep}; give fs between 0 and 20 (0.5 with hydrogen, 1 to 2 without)")
 
 
+def _check_spread(max_spread: float | None, atoms: "Atoms") -> None:
+    if max_spread is None:
+        return
+    if not 0 < max_spread < math.inf:
+        raise InvarionError(
+            f"max_spread is {max_spread}; give eV/Angstrom above 0 (some times the model's force error)"
+        )
+    if math.isnan(_largest_spread(atoms)):
+        raise InvarionError(
+            "max_spread needs the potentials of a committee, and this calculator has one alone: join models that were "
+            "trained with different seeds (invarion committee)"
+        )
+
+
+def _largest_spread(atoms: "Atoms") -> float:
+    """Of the force on one atom; NaN where the calculator does not know any."""
+    spread = getattr(atoms.calc, "results", {}).get("forces_spread")
+    return math.nan if spread is None else float(np.linalg.norm(spread, axis=1).max())
+
+
 def _draw_momenta(atoms: "Atoms", temperature: float, seed: int) -> None:
     """Maxwell-Boltzmann momenta without a drift of the whole, and for molecules without a rotation."""
     from ase import units
@@ -192,12 +224,17 @@ def _physical(energies: list[float], temperatures: list[float], temperature: flo
     return math.isfinite(energies[-1]) and temperatures[-1] < limit
 
 
-def _report(history: _History, ensemble: Ensemble, temperature: float | None, pace: float) -> DynamicsReport:
+def _report(
+    history: _History, ensemble: Ensemble, temperature: float | None, pace: float, max_spread: float | None
+) -> DynamicsReport:
     drift, drift_error, fluctuation = _slope(history.times, history.energies)
     late = history.temperatures[len(history.temperatures) // 2 :]
     kelvin, kelvin_error = float(late.mean()), _standard_error(late)
+    largest = float(history.spreads.max())
     if not _physical(list(history.energies), list(history.temperatures), temperature):
         stable, verdict = False, _describe_failure(history)
+    elif max_spread is not None and largest > max_spread:
+        stable, verdict = False, _describe_doubt(history, max_spread)
     elif ensemble == "nve":
         stable, verdict = _judge_drift(drift, drift_error, float(history.times[-1]))
     else:
@@ -214,6 +251,7 @@ def _report(history: _History, ensemble: Ensemble, temperature: float | None, pa
         drift_error=drift_error if ensemble == "nve" else None,
         fluctuation=fluctuation,
         microseconds_per_atom_step=pace,
+        largest_spread=None if math.isnan(largest) else largest,
         stable=stable,
         verdict=verdict,
     )
@@ -224,6 +262,14 @@ def _describe_failure(history: _History) -> str:
         f"unstable: stopped after {history.times[-1]:.3f} ps at {history.temperatures[-1]:.3g} K. The structure "
         "has left what the model was trained on, or the time step is too long: look at the last frames and try half "
         "the time step"
+    )
+
+
+def _describe_doubt(history: _History, max_spread: float) -> str:
+    return (
+        f"uncertain: stopped after {history.times[-1]:.3f} ps, where the committee's forces on an atom are "
+        f"{history.spreads[-1]:.2g} eV/A apart (allowed: {max_spread:g}). Its data say too little about the last "
+        "frame: label it and train with it"
     )
 
 

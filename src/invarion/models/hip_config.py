@@ -255,7 +255,10 @@ class HipHopNNConfig(HipConfig):
                 f"the basis acts on tensors of ranks {list(basis.ranks)}; a HIP-HOP-NN neuron has one of each rank 0..L"
             )
         data = {**data, "basis": basis, "max_rank": basis.max_rank, "max_degree": basis.max_degree}
-        return {**data, "message_rank": basis.max_rank} if data.get("message_rank") == "all" else data
+        asked = data.get("message_rank")
+        if isinstance(asked, str) and asked != "all":
+            raise ConfigError(f'message_rank is {asked!r}; give "all" or a number from 0 to {basis.max_rank}')
+        return {**data, "message_rank": basis.max_rank} if asked == "all" else data
 
     @model_validator(mode="after")
     def _messages_exist(self) -> Self:

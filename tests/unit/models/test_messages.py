@@ -71,6 +71,8 @@ def test_a_torsion_is_seen_through_messages_alone(message_rank):
 def test_a_rank_above_that_of_the_tensors_is_refused():
     with pytest.raises(ValueError, match="message_rank is 3 and the highest rank of tensors 2; allowed are 0"):
         inv.hip_hop_nn(cutoff=4.0, max_rank=2, message_rank=3)
+    with pytest.raises(ValueError, match="message_rank is 'some'; give \"all\" or a number from 0 to 2"):
+        inv.hip_hop_nn(cutoff=4.0, max_rank=2, message_rank="some")
 
 
 def test_one_interaction_sends_nothing():
