@@ -13,10 +13,12 @@ settings. Those that are not installed are left out (where they are looked for: 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,14 +69,20 @@ def run(job: Job, chosen: argparse.Namespace) -> str:
     """Do one job, unless it is done; how it went in a word."""
     folder = job.path(chosen.results)
     target = folder.with_name(folder.name + ".json")
-    if target.exists():
-        return "is there"
     python = interpreter(job.package)
-    if python is None:
+    if python is None and not target.exists():
         return "not installed, left out"
-    benchmark = benchmarks()[job.benchmark]
-    data = benchmark.load(chosen.data)
-    data = data.smallest() if chosen.smoke else data
+    data = _data(job.benchmark, chosen.data, chosen.smoke)
+    asked = {
+        "threads": chosen.threads,
+        "smoke": chosen.smoke,
+        "asked": _settings(job),
+        "n_train": len(data.train),
+        "n_valid": len(data.valid),
+        "n_tests": {name: len(frames) for name, frames in data.tests.items()},
+    }
+    if target.exists():
+        return _compare(json.loads(target.read_text()), asked)
     references = composition_energies(data.train)
     started = time.perf_counter()
     try:
@@ -87,10 +95,7 @@ def run(job: Job, chosen: argparse.Namespace) -> str:
         return f"FAILED: {error}"
     result = {
         **job._asdict(),
-        "threads": chosen.threads,
-        "smoke": chosen.smoke,
-        "n_train": len(data.train),
-        "n_valid": len(data.valid),
+        **asked,
         "seconds_with_tests": time.perf_counter() - started,
         **facts,
         "test": tests,
@@ -102,9 +107,25 @@ def run(job: Job, chosen: argparse.Namespace) -> str:
     return "done"
 
 
+@lru_cache(maxsize=1)
+def _data(benchmark: str, folder: Path | None, smoke: bool) -> Data:
+    data = benchmarks()[benchmark].load(folder)
+    return data.smallest() if smoke else data
+
+
+def _compare(stored: dict[str, Any], asked: dict[str, Any]) -> str:
+    """Whether a result that is there is the one that is asked for, as far as it says what was asked for then."""
+    stored = {"n_tests": {name: found["n_structures"] for name, found in stored["test"].items()}, **stored}
+    other = [f"{name} {stored[name]}, not {value}" for name, value in asked.items() if stored.get(name, value) != value]
+    if other:
+        return f"FAILED: is there with {', '.join(other)}; choose another folder for --results, or delete it"
+    return "is there"
+
+
 def _train(job: Job, data: Data, references: Any, folder: Path, python: str, threads: int) -> dict[str, Any]:
     """Let the contestant train and predict in a process of its own; what it says of its training."""
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # of a training that was stopped: its weights must not be taken for new
+    folder.mkdir(parents=True)
     sets = {"train": data.train, "valid": data.valid, **{f"test{k}": f for k, f in enumerate(data.tests.values())}}
     for name, frames in sets.items():
         write(folder / f"{name}.extxyz", [_less(atoms, references) for atoms in frames], format="extxyz")

@@ -8,7 +8,8 @@ from typing import Any
 
 from accuracy_data import benchmarks
 
-HEAD = ("contestant", "minutes", "seeds", "epochs", "energy MAE", "energy RMSE", "force MAE", "force RMSE")
+HEAD = ("contestant", "minutes", "machine", "seeds", "epochs")
+HEAD += ("energy MAE", "energy RMSE", "force MAE", "force RMSE")
 SUFFIXES = {"kcal/mol": "kcal_per_mol", "meV/atom": "mev_per_atom"}
 
 
@@ -21,7 +22,7 @@ def table(results: Sequence[dict]) -> str:
         energy, unit = ("relative_energy", "kcal/mol") if dimers else ("energy", unit)
         lines += [f"**{benchmark}**, {test} ({n_train} training structures; energies in {unit}, forces in meV/Å)", ""]
         lines += ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
-        rows = _grouped(found, lambda r, _: (short(r["contestant"]), r["minutes"]), tests=(test,))
+        rows = _grouped(found, lambda r, _: (short(r["contestant"]), r["minutes"], _machine(r)), tests=(test,))
         lines += [_row(name, same, test, f"{energy}_{{}}_{SUFFIXES[unit]}") for name, same in rows.items()]
         lines.append("")
     return "\n".join(lines)
@@ -31,6 +32,12 @@ def short(contestant: str) -> str:
     """A contestant's name without the folder and ending of its settings."""
     package, at, path = contestant.partition("@")
     return package + at + (Path(path).stem if at else "")
+
+
+def _machine(result: dict) -> str:
+    """Threads and processor, without what is no name."""
+    words = result["machine"]["processor"].replace("(R)", "").replace("(TM)", "").replace(" Processor", "")
+    return f"{result['threads']} x {words}"
 
 
 def draw(results: Sequence[dict], folder: Path) -> None:
@@ -48,12 +55,12 @@ def _grouped(results: Sequence[dict], key: Any, tests: Sequence[str] | None = No
     return groups
 
 
-def _row(name: tuple[str, float], same: Sequence[dict], test: str, energy: str) -> str:
+def _row(name: tuple[str, float, str], same: Sequence[dict], test: str, energy: str) -> str:
     names = (energy.format("mae"), energy.format("rmse"))
     names += ("forces_mae_mev_per_angstrom", "forces_rmse_mev_per_angstrom")
     cells = [_spread([r["test"][test][n] for r in same if n in r["test"][test]]) for n in names]
     epochs = _spread([r["epochs"] for r in same])
-    return "| " + " | ".join([name[0], f"{name[1]:g}", str(len(same)), epochs, *cells]) + " |"
+    return "| " + " | ".join([name[0], f"{name[1]:g}", name[2], str(len(same)), epochs, *cells]) + " |"
 
 
 def _spread(values: Sequence[float]) -> str:

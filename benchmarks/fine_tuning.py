@@ -23,6 +23,7 @@ from accuracy_errors import errors
 from invarion.training.transfer import shift_references
 from measure import save
 
+FEWEST = 5  # new frames, so that one of them can validate
 N_TESTED = 300  # of the frames at mixed temperatures
 COLUMNS = ("energy_mae_mev_per_atom", "forces_mae_mev_per_angstrom", "forces_rmse_mev_per_angstrom")
 
@@ -50,11 +51,14 @@ def compare(chosen: argparse.Namespace) -> dict[str, Any]:
         cold, mixed = cold.smallest(), mixed[:20]
     n_tested = min(N_TESTED, len(mixed) // 2)
     known, unknown = shuffled(mixed, len(mixed) - n_tested, n_tested)
+    if max(chosen.frames) > len(known) or min(chosen.frames) < FEWEST:
+        raise SystemExit(f"--frames {chosen.frames}: between {FEWEST} and {len(known)}, please")
     config, limits = inv.hip_hop_nn(benchmark.cutoff, size=chosen.size), {"max_minutes": chosen.minutes}
     if chosen.base is None:
         base = trained(inv.Potential.from_data(config, cold.train), cold.train, cold.valid, **limits)
     else:
         base = inv.load(chosen.base)
+        config = base.config  # training from scratch gets the same network
     found: dict[str, Any] = {"0": {"as it is": tested(base, unknown)}}
     for number in chosen.frames:
         train, valid = known[: number - number // 5], known[number - number // 5 : number]
@@ -83,7 +87,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
     parser.add_argument("--base", type=Path, help="a model of 3BPA at 300 K")
-    parser.add_argument("--size", default="large", help="of the networks: small, medium or large")
+    parser.add_argument("--size", default="large", help="of the networks, without --base: small, medium or large")
     parser.add_argument("--frames", type=int, nargs="+", default=[20, 80], help="new frames, 5 or more")
     parser.add_argument("--minutes", type=float, default=3.0, help="wall time of each training")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of fine-tuning")

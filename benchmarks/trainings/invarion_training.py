@@ -6,6 +6,7 @@ for an equal part of the time, and predicts with their mean.
 
 import csv
 import json
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -47,14 +48,16 @@ def train(case: dict):
 
 def _member(case: dict, place: int, size: int) -> dict:
     """Train one potential in a folder of its own; what there is to say of it."""
+    began = time.monotonic()
     torch.set_num_threads(case["threads"])
+    frames, valid = read("train.extxyz", ":"), read("valid.extxyz", ":")
     asked, seed = case["settings"], case["seed"] * size + place
     model = build_model({"kind": "hip_hop_nn", "cutoff": case["cutoff"], **asked.get("model", {})})
-    limits = {"max_epochs": None, "max_minutes": case["minutes"], "progress": False, "seed": seed}
-    options = inv.TrainOptions(**{**limits, **asked.get("training", {})})
-    frames, valid = read("train.extxyz", ":"), read("valid.extxyz", ":")
     folder = Path("run" if size == 1 else f"run{place}")
     potential = inv.Potential.from_data(model, frames, seed=seed)
+    left = case["minutes"] - (time.monotonic() - began) / 60.0
+    limits = {"max_epochs": None, "max_minutes": left, "progress": False, "seed": seed}
+    options = inv.TrainOptions(**{**limits, **asked.get("training", {})})
     summary = inv.train(potential, frames, valid, options, folder=folder)
     rows = list(csv.DictReader((folder / "log.csv").read_text().splitlines()))
     return {

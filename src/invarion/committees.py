@@ -67,7 +67,10 @@ def committee(potentials: Sequence[Potential]) -> Potential:
 def _refuse_twins(potentials: Sequence[Potential]) -> None:
     for (place, one), (other_place, other) in combinations(enumerate(potentials, start=1), 2):
         mine, theirs = one.state_dict(), other.state_dict()
-        if mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine):
+        if mine.keys() == theirs.keys() and all(
+            mine[name].shape == theirs[name].shape and torch.allclose(mine[name], theirs[name], rtol=1e-12, atol=0.0)
+            for name in mine
+        ):
             raise ConfigError(
                 f"members {place} and {other_place} of the committee have the same weights; join potentials that were "
                 f"trained with different seeds (training.seed)"
@@ -87,6 +90,23 @@ def members(potential: Potential) -> list[Potential]:
         member = Potential(each, potential.species, shifted, scale, own).to(potential.device)
         found.append(member.train(potential.training))
     return found
+
+
+def require_single(potential: Potential, what: str) -> None:
+    """Refuse a committee where only a single potential makes sense.
+
+    Args:
+        potential: any.
+        what: is to be done to it, in a word.
+
+    Raises:
+        ConfigError: a committee.
+    """
+    if isinstance(potential.network, CommitteeNetwork):
+        raise ConfigError(
+            f"{what} the members of a committee each by itself (invarion.committees.members), or their files, and join "
+            "them again: together they would become one model whose spread says nothing"
+        )
 
 
 def spread(potential: Potential, atoms: "Sequence[Atoms] | Atoms") -> list[tuple[float, np.ndarray]]:

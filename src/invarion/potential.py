@@ -1,7 +1,7 @@
 """Potential: a network with species, reference energies and scale; the one place that takes a derivative."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,20 @@ class ModelConfig(Protocol):
     def network(self, species: tuple[int, ...]) -> nn.Module: ...
 
 
-class Potential(nn.Module):
+class DoubleBuffers(nn.Module):
+    """A module whose own buffers stay float64 whatever floating type it and its children are moved to."""
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        kept = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, value in kept.items():
+            moved = self._buffers[name]
+            if value is not None and moved is not None:
+                self._buffers[name] = value.to(moved.device)
+        return self
+
+
+class Potential(DoubleBuffers):
     r"""Energies of atoms, and all that follows from them by one derivative.
 
     .. math:: E = \sum_i \Big( E^0_{Z_i} + V_i + \epsilon \sum_t u_{it} \Big), \qquad g_e = \partial E / \partial v_e
@@ -141,16 +154,6 @@ class Potential(nn.Module):
     def device(self) -> torch.device:
         """Where the tensors of the potential are."""
         return self.references.device
-
-    def _apply(self, fn: Any, recurse: bool = True) -> "Potential":
-        # references and scale stay float64 whatever dtype the network is moved to: total energies are large
-        kept = {name: self._buffers[name] for name in ("references", "scale")}
-        super()._apply(fn, recurse)
-        for name, value in kept.items():
-            moved = self._buffers[name]
-            if value is not None and moved is not None:
-                self._buffers[name] = value.to(moved.device)
-        return self
 
     def species_index(self, numbers: Tensor) -> Tensor:
         """Place of each atomic number in `species`.

@@ -166,6 +166,16 @@ def test_results_are_kept_until_something_changes():
     assert not calculator.calculation_required(atoms, ["forces"])
 
 
+def test_later_changes_of_a_potential_do_not_reach_its_calculator():
+    potential, atoms = make_potential(), molecule("H2O")
+    atoms.calc = inv.Calculator(potential)
+    before = atoms.get_potential_energy()
+    potential.references += 1.0
+    assert atoms.get_potential_energy() == before
+    atoms.rattle(1e-9, seed=0)
+    assert atoms.get_potential_energy() == pytest.approx(before, abs=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_a_committee_says_how_far_its_members_lie_apart(dtype):
     members = [make_potential(dtype) for _ in range(3)]

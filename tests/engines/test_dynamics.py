@@ -195,6 +195,14 @@ def test_spreads_are_reported_where_they_are_known():
     assert run_dynamics(copper(), 3, timestep=2.0).largest_spread is None
 
 
+def test_a_run_that_stops_at_its_start_is_reported():
+    atoms = copper()
+    atoms.calc = Doubtful()
+    report = run_dynamics(atoms, 100, timestep=2.0, max_spread=0.01)
+    assert (report.steps, report.timestep, report.picoseconds) == (0, 2.0, 0.0)
+    assert not report.stable
+
+
 @pytest.mark.parametrize(("max_spread", "said"), [(0.3, "needs the potentials of a comm"), (0.0, "max_spread is 0")])
 def test_a_limit_that_cannot_be_watched_is_refused(max_spread, said):
     with pytest.raises(InvarionError, match=said):

@@ -378,7 +378,7 @@ def test_committees_are_not_fine_tuned(run, tmp_path, count):
     members[-1].scale *= 1.1
     save(committee(members), tmp_path / "committee.inv")
     message = refused("train", run / "config.yaml", "--from", tmp_path / "committee.inv")
-    assert "fine-tune the models that it was made of" in message
+    assert "fine-tune the members of a committee each by itself" in message
 
 
 def test_init_writes_a_config_that_trains(tmp_path):

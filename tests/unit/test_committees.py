@@ -95,6 +95,7 @@ def hip(seed=0, species=(1, 6, 8), dtype=torch.float64, **settings):
         (lambda: [hip(), hip(dtype=torch.float32)], r"dtype torch.float32 and torch.float64"),
         (lambda: [hip(cutoff=3.0), hip()], "cutoff 3.0 and 4.0"),
         (lambda: [hip(1), hip(), hip(1)], r"members 1 and 3 .* same weights.*training.seed"),
+        (lambda: [hip(7), *members(inv.committee([hip(4), hip(7)]))], r"members 1 and 3 .* same weights"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(potentials, words):
@@ -118,6 +119,19 @@ def test_members_with_different_cores_are_averaged_in_any_order(tmp_path):
         assert joint.predict(close).energy == pytest.approx(mean)
         for mine, theirs in zip(members(joint), order, strict=True):
             assert mine.predict(close).energy == pytest.approx(theirs.predict(close).energy)
+
+
+def test_cores_have_the_same_numbers_wherever_they_come_from(tmp_path):
+    close = Atoms("OHH", positions=[[0, 0, 0], [0.3, 0, 0], [0, 0.35, 0]])
+    potentials = [hip(seed, zbl=True, dtype=torch.float32) for seed in range(2)]
+    joint = inv.committee(potentials)
+    inv.save(joint, tmp_path / "committee.inv")
+    before, after = joint.predict(close), inv.load(tmp_path / "committee.inv").predict(close)
+    assert before.energy == after.energy
+    assert (before.forces == after.forces).all()
+    for mine, theirs in zip(members(joint), potentials, strict=True):
+        assert mine.predict(close).energy == pytest.approx(theirs.predict(close).energy, rel=1e-7)
+    assert joint.core.inner.dtype == torch.float64
 
 
 def test_the_random_state_is_left_alone(three):

@@ -1,6 +1,5 @@
 """`invarion init`, `train`, `fit` and `committee`: from structures to a potential."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -63,15 +62,14 @@ def train(
 ) -> Any:
     """Train a potential; the run's folder gets config, log, model, checkpoint, test errors and a report."""
     from invarion.checkpoint import load
+    from invarion.committees import require_single
     from invarion.configuration import read_sets, write_config
-    from invarion.exceptions import ConfigError
     from invarion.files import plain
-    from invarion.models.committee import CommitteeConfig
     from invarion.training.run import train as descend
 
     known = None if start is None else load(start)
-    if known is not None and isinstance(known.config, CommitteeConfig):
-        raise ConfigError(f"{start} is a committee; fine-tune the models that it was made of, and join them again")
+    if known is not None:
+        require_single(known, "fine-tune")
     settings = _read_settings(config, override or [], resume, known)
     folder = Path(settings.output.folder)
     sets = read_sets(settings.data)
@@ -112,7 +110,9 @@ def _fine_tuned(known: "Potential", sets: "DataSets") -> "Potential":
 
 def _leads() -> bool:
     """Whether this process is the one that writes and speaks; torchrun starts several."""
-    return os.environ.get("RANK", "0") == "0"
+    from invarion.training.processes import processes
+
+    return processes().rank == 0
 
 
 def _announcement(potential: "Potential", folder: Path) -> str:

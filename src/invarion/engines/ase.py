@@ -30,7 +30,7 @@ class Calculator(AseCalculator):
     deviations over its members, at no further cost, in `atoms.calc.results` and from `atoms.calc.get_property`.
 
     Args:
-        potential: a potential, or the path of a model file.
+        potential: a potential, of which a copy is made, or the path of a model file.
         device: where to compute; where the potential is, if not given.
         dtype: torch.float32 or torch.float64; that of the potential if not given.
         skin: Angstrom; the neighbour list is made anew when an atom has moved by more than half of it. It changes the
@@ -125,13 +125,10 @@ class Calculator(AseCalculator):
 def _prepare(
     potential: Potential | str | os.PathLike[str], device: torch.device | str | None, dtype: torch.dtype | None
 ) -> Potential:
-    """A potential in evaluation mode; the caller's own object is not changed."""
+    """A potential in evaluation mode, which later changes of the caller's own object do not reach."""
     if not isinstance(potential, Potential):
         return load(potential, device, dtype)
-    target = (torch.device(device or potential.device), dtype or potential.dtype)
-    if not potential.training and target == (potential.device, potential.dtype):
-        return potential
-    return deepcopy(potential).eval().to(target[1]).to(target[0])
+    return deepcopy(potential).eval().to(dtype or potential.dtype).to(device or potential.device)
 
 
 def _results(prediction: Any, solid: bool) -> dict[str, Any]:

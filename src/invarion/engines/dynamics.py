@@ -119,7 +119,7 @@ def run_dynamics(
     pace = 1e6 * (time.perf_counter() - start) / max(len(energies) - 1, 1) / len(atoms)
     times = 1e-3 * timestep * np.arange(len(energies))
     history = _History(times, 1000.0 * np.array(energies), np.array(temperatures), np.array(spreads))
-    return _report(history, ensemble, temperature, pace, max_spread)
+    return _report(history, ensemble, timestep, temperature, pace, max_spread)
 
 
 class _History(NamedTuple):
@@ -225,7 +225,12 @@ def _physical(energies: list[float], temperatures: list[float], temperature: flo
 
 
 def _report(
-    history: _History, ensemble: Ensemble, temperature: float | None, pace: float, max_spread: float | None
+    history: _History,
+    ensemble: Ensemble,
+    timestep: float,
+    temperature: float | None,
+    pace: float,
+    max_spread: float | None,
 ) -> DynamicsReport:
     drift, drift_error, fluctuation = _slope(history.times, history.energies)
     late = history.temperatures[len(history.temperatures) // 2 :]
@@ -243,7 +248,7 @@ def _report(
     return DynamicsReport(
         ensemble=ensemble,
         steps=steps,
-        timestep=1e3 * float(history.times[-1]) / max(steps, 1),
+        timestep=timestep,
         picoseconds=float(history.times[-1]),
         temperature=kelvin,
         temperature_error=kelvin_error,

@@ -11,6 +11,7 @@ from invarion.exceptions import ConfigError
 from invarion.graphs import Graph
 from invarion.models.ace import AceConfig
 from invarion.models.hip_config import HipHopNNConfig, HipNNConfig, HipNNTSConfig
+from invarion.potential import DoubleBuffers
 
 MemberConfig = Annotated[HipNNConfig | HipNNTSConfig | HipHopNNConfig | AceConfig, Field(discriminator="kind")]
 
@@ -77,7 +78,7 @@ class MeanCore(nn.Module):
         return torch.stack([core(graph, index) for core in self.cores]).sum(0) / self.n_members
 
 
-class CommitteeNetwork(nn.Module):
+class CommitteeNetwork(DoubleBuffers):
     r"""The mean of the members' energies, each in the units of the committee.
 
     .. math:: e_i = \frac1K \sum_k a_k \sum_t e^{(k)}_{it}
@@ -91,12 +92,12 @@ class CommitteeNetwork(nn.Module):
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.register_buffer("factors", torch.ones(len(members)))
+        self.register_buffer("factors", torch.ones(len(members), dtype=torch.float64))
 
     def forward(self, graph: Graph, index: Tensor) -> Tensor:
         """(N, 1) energies of the atoms of a graph; `index` (N,) is the species of each."""
         each = [member(graph, index).sum(1, keepdim=True) for member in self.members]
-        return (torch.stack(each, dim=-1) * self.factors).mean(-1)
+        return (torch.stack(each, dim=-1) * self.factors.to(each[0].dtype)).mean(-1)
 
     @torch.no_grad()
     def calibrate(self, graph: Graph, index: Tensor) -> None:

@@ -21,8 +21,9 @@ def hip_nn(
         cutoff: Angstrom, > 0.
         n_features: width of every block, or one width per block; that of the size if not given.
         n_interactions: number of blocks, >= 1; that of the size if not given.
-        size: "small", "medium" or "large", see `hip_hop_nn`.
-        settings: the further settings of `hip_hop_nn`, without max_rank, max_degree, basis and normalization.
+        size: "small" (32 features, 1 interaction), "medium" (64, 2) or "large" (128, 2).
+        settings: the further settings of `hip_hop_nn`, without max_rank, max_degree, basis, normalization and
+            message_rank.
 
     Raises:
         pydantic.ValidationError: a setting out of range (a ValueError).
@@ -53,9 +54,9 @@ def hip_nn_ts(
         n_features: width of every block, or one width per block; that of the size if not given.
         n_interactions: number of blocks, >= 1; that of the size if not given.
         max_rank: highest tensor rank, 1..6.
-        size: "small", "medium" or "large", see `hip_hop_nn`.
-        settings: the further settings of `hip_hop_nn`, without max_degree, basis and normalization; and `cusp`
-            (1e-6), which rounds the norm at zero.
+        size: "small", "medium" or "large", see `hip_nn`.
+        settings: the further settings of `hip_hop_nn`, without max_degree, basis, normalization and message_rank; and
+            `cusp` (1e-6), which rounds the norm at zero.
 
     Raises:
         pydantic.ValidationError: a setting out of range (a ValueError).

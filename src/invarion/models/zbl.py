@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import torch
 from ase.data import atomic_numbers, covalent_radii
 from ase.units import Bohr, Hartree
-from torch import Tensor, nn
+from torch import Tensor
 
 from invarion.exceptions import ConfigError
 from invarion.graphs import Graph
+from invarion.potential import DoubleBuffers
 
 Range = tuple[float, float]
 """Inner and outer distance in Angstrom."""
@@ -23,7 +24,7 @@ _INNER, _OUTER = 0.5, 0.75  # of the sum of covalent radii, for pairs that nothi
 _BEGIN, _END = 0.7, 0.9  # of the smallest distance, where structures say it
 
 
-class ZblCore(nn.Module):
+class ZblCore(DoubleBuffers):
     r"""Half of every pair's screened nuclear repulsion, switched off between an inner and an outer distance.
 
     .. math:: V(r) = \frac{k Z_i Z_j}{r} \sum_n s_n e^{-d_n r / a} + S(r), \quad

@@ -52,6 +52,13 @@ class AveragedWeights(EMAWeightAveraging):
         super().on_validation_epoch_start(trainer, pl_module)
 
     @property
+    def weights(self) -> dict[str, Tensor] | None:
+        """The averaged weights of the potential; None before the first step."""
+        if self._average_model is None:
+            return None
+        return {name: w.detach().clone() for name, w in self._average_model.module.potential.state_dict().items()}
+
+    @property
     def _model(self) -> AveragedModel:
         if self._average_model is None:
             raise RuntimeError("averaged weights exist during fit only")

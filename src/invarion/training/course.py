@@ -103,6 +103,8 @@ class Course(Callback):
         patience = self._options.early_stopping
         if patience is not None and self._best.since >= patience:
             self._stop(trainer, "early_stopping")
+        if self._time_part() >= 1.0:  # a further epoch would be one step and this validation again
+            self._stop(trainer, "max_minutes")
 
     def state_dict(self) -> dict[str, Any]:
         """What the rest of the run depends on."""
@@ -111,6 +113,7 @@ class Course(Callback):
             "plateau": self._plateau,
             "waited": self._waited,
             "stopped_by": self.stopped_by,
+            "validation_time": self._validation_time,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -118,6 +121,7 @@ class Course(Callback):
         self._before = state_dict["elapsed"]
         self._plateau = state_dict["plateau"]
         self._waited = state_dict["waited"]
+        self._validation_time = state_dict.get("validation_time", 0.0)  # checkpoints of before had none
 
     def _step_part(self, steps: int) -> float:
         epochs = self._options.max_epochs

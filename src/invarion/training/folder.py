@@ -1,7 +1,6 @@
 """The folder of a run: which files there are, and what happens to those of an earlier run."""
 
 import logging
-import os
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -48,15 +47,15 @@ class RunFolder:
 
     @property
     def previous(self) -> Path:
-        """Where the files of an earlier run go."""
+        """Where the files of earlier runs go, each into a folder with a number."""
         return self.path / "previous"
 
 
-def open_folder(folder: str | os.PathLike[str], options: TrainOptions, resume: bool, write: bool = True) -> RunFolder:
+def open_folder(run: RunFolder, options: TrainOptions, resume: bool, write: bool = True) -> None:
     """Make the folder ready for a run; files of an earlier run are moved aside, not lost, unless it is taken up again.
 
     Args:
-        folder: of the run.
+        run: its folder.
         options: written into it.
         resume: whether to go on with the run in it.
         write: False in all processes but the first.
@@ -64,11 +63,10 @@ def open_folder(folder: str | os.PathLike[str], options: TrainOptions, resume: b
     Raises:
         TrainingError: the folder cannot be written, or there is nothing to resume.
     """
-    run = RunFolder(Path(folder))
     if resume and not run.options.is_file():
         raise TrainingError(f"{run.path} holds no run to resume (no {run.options.name}); start it without resume")
     if not write:
-        return run
+        return
     try:
         if not resume:
             _set_aside(run)
@@ -77,17 +75,18 @@ def open_folder(folder: str | os.PathLike[str], options: TrainOptions, resume: b
         raise TrainingError(
             f"cannot start a run in {run.path}: {error}; choose a folder that can be written"
         ) from error
-    return run
 
 
 def _set_aside(run: RunFolder) -> None:
     found = [file for file in (run.options, run.log, run.model, run.checkpoint) if file.exists()]
     if not found:
         return
-    run.previous.mkdir(exist_ok=True)
+    numbers = [int(place.name) for place in run.previous.glob("*") if place.name.isdecimal()]
+    place = run.previous / str(1 + max(numbers, default=0))
+    place.mkdir(parents=True)
     for file in found:
-        file.replace(run.previous / file.name)
-    _log.warning("%s held an earlier run; its files are in %s now", run.path, run.previous)
+        file.replace(place / file.name)
+    _log.warning("%s held an earlier run; its files are in %s now", run.path, place)
 
 
 def _yaml(options: TrainOptions) -> str:

@@ -248,7 +248,10 @@ def ace_network(potential: Potential) -> AceNetwork:
         ConfigError: it is not one of ACE.
     """
     if not isinstance(potential.network, AceNetwork):
-        raise ConfigError("fit solves ACE models; this potential has another network: use invarion.train")
+        raise ConfigError(
+            "this potential is no ACE model: fit, and what says how far to trust a fit, are for these; others are "
+            "trained (invarion.train), and committees of them say how far they agree (invarion.committees.spread)"
+        )
     return potential.network
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from invarion.exceptions import ConfigError
 from invarion.potential import Prediction
 from invarion.training.options import LossMix, TrainOptions
 from invarion.training.targets import Counts, Spreads, Targets
@@ -129,10 +130,20 @@ def make_loss(options: TrainOptions, spreads: Spreads, counts: Counts) -> Loss:
         options: of the run; a weight of None means that of `USUAL_WEIGHTS` where the set has labels.
         spreads: of the training set.
         counts: of the training set.
+
+    Raises:
+        ConfigError: no property has both a weight and labels.
     """
     given = (options.energy_weight, options.forces_weight, options.stress_weight)
     usual = [weight if n > 0 else 0.0 for weight, n in zip(USUAL_WEIGHTS, counts, strict=False)]
     weights = [weight if wish is None else wish for wish, weight in zip(given, usual, strict=True)]
+    if not any(weights):
+        labelled = [name for name, n in zip(PROPERTIES, counts, strict=False) if n > 0]
+        raise ConfigError(
+            f"there is nothing to learn: no property has a weight; the structures have labels of "
+            f"{' and '.join(labelled) or 'nothing'} with a weight above 0: give energy_weight, forces_weight or "
+            "stress_weight for some of these"
+        )
     return Loss(
         weights=(weights[0], weights[1], weights[2]),
         mixes=(options.mix("energy"), options.mix("forces"), options.mix("stress")),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from invarion.potential import Potential, Prediction
 from invarion.training.batches import Batch
-from invarion.training.errors import Errors, error_sums, errors_of
+from invarion.training.errors import N_SUMS, Errors, error_sums, errors_of
 from invarion.training.failures import TrainingError
 from invarion.training.loss import Loss
 from invarion.training.muon import Muon, decay_groups
@@ -78,8 +78,8 @@ class TrainingModule(pl.LightningModule):
         """Errors over the validation set and all processes."""
         sums = self._everyone.add_up(torch.stack(self._valid_sums).sum(0))
         self._valid_sums.clear()
-        parts = self.loss.parts(list(sums[:-9]), self._valid_counts, _same)
-        self.errors = errors_of(float(torch.stack(parts).sum()), sums[-9:].tolist())
+        parts = self.loss.parts(list(sums[:-N_SUMS]), self._valid_counts, _same)
+        self.errors = errors_of(float(torch.stack(parts).sum()), sums[-N_SUMS:].tolist())
         if not math.isfinite(self.errors.loss):
             raise TrainingError(self._advice(f"the validation loss is {self.errors.loss}"))
         return self.errors
@@ -146,10 +146,11 @@ class TrainingModule(pl.LightningModule):
                 )
 
     def _advice(self, what: str) -> str:
+        last = "the last checkpoint is that of the epoch before" if self.trainer.current_epoch else "no checkpoint yet"
         return (
             f"epoch {self.trainer.current_epoch + 1}: {what}; look at these structures for labels or distances that "
             f"cannot be right, or lower learning_rate ({self.options.learning_rate:g}) or gradient_clip "
-            f"({self.options.gradient_clip}); the last checkpoint is that of the epoch before"
+            f"({self.options.gradient_clip}); {last}"
         )
 
 

@@ -1,9 +1,12 @@
 """train: a potential, labelled structures and options become a better potential and a folder that tells how."""
 
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -11,6 +14,7 @@ from ase.data import chemical_symbols
 from torch import Tensor
 
 from invarion.checkpoint import save
+from invarion.committees import require_single
 from invarion.data.dataset import samples
 from invarion.data.label_table import require_labels
 from invarion.exceptions import ConfigError, DataError, InvarionError
@@ -24,7 +28,7 @@ from invarion.training.failures import TrainingError, TrainingInterrupted
 from invarion.training.folder import RunFolder, open_folder
 from invarion.training.freezing import frozen
 from invarion.training.identity import identify
-from invarion.training.loss import PROPERTIES, make_loss
+from invarion.training.loss import PROPERTIES, Loss, make_loss
 from invarion.training.module import TrainingModule
 from invarion.training.options import TrainOptions
 from invarion.training.processes import Processes, processes
@@ -35,6 +39,8 @@ from invarion.training.trainer import left_as_found, make_trainer
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+_log = logging.getLogger(__name__)
 
 _STRUCTURES_VALIDATED_AT_ONCE = 256
 
@@ -69,8 +75,8 @@ def train(
 
     A potential that has weights already is trained further. The folder gets `options.yaml` (all options spelled out),
     `log.csv` (a row per epoch), `model.inv` (best weights so far) and `last.ckpt` (what `resume` goes on from, at the
-    end of every epoch). Files of an earlier run there are moved to `previous`. Under torchrun all processes train
-    together, as one would on the same batches.
+    end of every epoch). Files of an earlier run there are moved to a numbered folder in `previous`. Under torchrun all
+    processes train together, as one would on the same batches.
 
     Args:
         potential: with references and scale, as from `Potential.from_data`.
@@ -85,31 +91,40 @@ def train(
         TrainingSummary.
 
     Raises:
-        DataError: no structures, an unknown element, or a target with a weight that no structure carries.
+        DataError: no structures, an unknown element, a target with a weight that no structure carries, or validation
+            structures without a label that counts.
+        ConfigError: a committee (its members are trained each by itself), or settings that do not fit together.
         TrainingError: the folder cannot be written, the run in it is another one, or the loss stops being a number;
             the last checkpoint is intact.
-        TrainingInterrupted: Ctrl-C; the potential has the best weights so far.
+        TrainingInterrupted: Ctrl-C; the potential has the best weights so far, or the last averaged ones where nothing
+            has been validated.
 
     References:
         Schedule, loss and file formats: docs/training.md.
     """
     started = time.monotonic()
     options = options or TrainOptions()
+    require_single(potential, "train")
     _check_sets(potential, train, valid, options)
-    _place(potential, options)
+    dtype, device = _whereabouts(potential, options)
+    pack = partial(_pack, cutoff=potential.cutoff, dtype=dtype, device=device)
     with frozen(potential, options.freeze), left_as_found():
+        packed, packed_valid = pack(train), pack(valid) if valid else None
         run = _Run(
             potential=potential,
             options=options,
-            train=_pack(potential, train),
-            valid=_pack(potential, valid) if valid else None,
+            train=packed,
+            valid=packed_valid,
+            loss=_loss(options, packed, packed_valid),
             everyone=processes(),
             started=started,
-            device=potential.device,
+            device=device,
         )
-        identity = identify(potential, options, run.train, run.valid)
-        place = open_folder(folder, options, resume, write=run.everyone.rank == 0)
+        identity = identify(potential.config, potential.species, dtype, options, run.train, run.valid)
+        place = RunFolder(Path(folder))
         before = _checkpoint_to_resume(place, identity) if resume else None
+        open_folder(place, options, resume, write=run.everyone.rank == 0)
+        potential.to(dtype).to(device).train()  # not before everything that can be refused has been looked at
         if before is not None and _is_over(before, options):
             return _restore(potential, before)
         return _fit(run, place, identity, before is not None)
@@ -123,6 +138,7 @@ class _Run:
     options: TrainOptions
     train: PackedSet
     valid: PackedSet | None
+    loss: Loss
     everyone: Processes
     started: float
     device: torch.device
@@ -156,7 +172,7 @@ def _fit(run: _Run, place: RunFolder, identity: Mapping[str, Any], resume: bool)
             raise
         raise TrainingError(_advice_on_memory(run)) from error
     finally:
-        _settle(run.potential, best.weights, run.device)
+        _settle(run.potential, best.weights or averaged.weights, run.device)
     if best.errors is None and run.everyone.rank == 0:
         save(run.potential, place.model, _provenance(run, len(log.rows), None))
     epoch = best.epoch or len(log.rows)
@@ -164,9 +180,25 @@ def _fit(run: _Run, place: RunFolder, identity: Mapping[str, Any], resume: bool)
 
 
 def _module(run: _Run) -> TrainingModule:
-    loss = make_loss(run.options, run.train.spreads, run.train.counts)
     counts = Counts(0.0, 0.0, 0.0, 0.0) if run.valid is None else run.valid.counts
-    return TrainingModule(run.potential, loss, run.options, counts, run.everyone)
+    return TrainingModule(run.potential, run.loss, run.options, counts, run.everyone)
+
+
+def _loss(options: TrainOptions, train: PackedSet, valid: PackedSet | None) -> Loss:
+    """The loss of the training set; the validation set has to have labels that it can be computed from."""
+    loss = make_loss(options, train.spreads, train.counts)
+    if valid is None:
+        return loss
+    wanted = [name for name, weight in zip(PROPERTIES, loss.weights, strict=True) if weight > 0]
+    missing = [name for name in wanted if not getattr(valid.counts, name) > 0]
+    if missing == wanted:
+        raise DataError(
+            f"no validation structure has a label of {' or '.join(wanted)} that counts, so that no weights are better "
+            "than others; label them (and give none of them weight 0), or leave them out"
+        )
+    if missing:
+        _log.warning("no validation structure has a label of %s: others decide what is best", " or ".join(missing))
+    return loss
 
 
 def _batches(run: _Run, data: PackedSet, n_batches: int, seed: int | None) -> EpochBatches:
@@ -226,21 +258,18 @@ def _check_sets(
                 )
 
 
-def _pack(potential: Potential, structures: "Sequence[Atoms]") -> PackedSet:
-    return PackedSet(samples(structures, potential.cutoff, potential.dtype), potential.dtype, potential.device)
+def _pack(structures: "Sequence[Atoms]", cutoff: float, dtype: torch.dtype, device: torch.device) -> PackedSet:
+    return PackedSet(samples(structures, cutoff, dtype), dtype, device)
 
 
-def _place(potential: Potential, options: TrainOptions) -> None:
-    """Bring the potential to the dtype, device and mode of training."""
-    potential.train()
-    if options.dtype is not None:
-        potential.to(torch.float32 if options.dtype == "float32" else torch.float64)
-    if options.device is not None:
-        potential.to(options.device)
+def _whereabouts(potential: Potential, options: TrainOptions) -> tuple[torch.dtype, torch.device]:
+    """Floating type and device of the training."""
+    dtype = potential.dtype if options.dtype is None else getattr(torch, options.dtype)
+    return dtype, potential.device if options.device is None else torch.device(options.device)
 
 
 def _settle(potential: Potential, weights: Mapping[str, Tensor] | None, device: torch.device) -> None:
-    """Give the potential its best weights, if there are any yet, where it was, ready to predict."""
+    """Give the potential these weights, if there are any yet, where it was, ready to predict."""
     if weights is not None:
         potential.load_state_dict(weights)
     potential.to(device).eval()
@@ -291,7 +320,8 @@ def _advice_on_memory(run: _Run) -> str:
 def _farewell(epochs: int, place: RunFolder) -> str:
     if not place.checkpoint.is_file():
         return f"training was stopped in its first epoch; nothing to resume in {place.path}, start it again"
+    best = f"; the best model so far is {place.model}" if place.model.is_file() else ""
     return (
         f"training was stopped after {epochs} epochs; {place.checkpoint} is complete: go on with resume=True "
-        f"(invarion train ... --resume {place.path}); the best model so far is {place.model}"
+        f"(invarion train ... --resume {place.path}){best}"
     )

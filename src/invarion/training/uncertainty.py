@@ -9,9 +9,9 @@ import scipy.linalg
 
 from invarion.exceptions import ConfigError, DataError
 from invarion.models.ace.design import DesignBuilder
-from invarion.models.ace.network import AceNetwork
 from invarion.neighbors import graph
 from invarion.potential import Potential
+from invarion.training.linear import ace_network
 from invarion.training.regression import Solution
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def posterior_spread(
     """
     if solution.covariance_root is None:
         raise ConfigError('a "sparse" solution has no covariance; fit with "bayesian_ridge", "ridge" or "ard"')
-    network = _ace_network(potential)
+    network = ace_network(potential)
     builder = DesignBuilder(network.descriptor, list(network.readouts))
     found = []
     for frame in atoms:
@@ -126,15 +126,9 @@ def _inverse_of_largest_volume(rows: np.ndarray) -> np.ndarray:
 
 def _functions(potential: Potential, atoms: "Sequence[Atoms]") -> tuple[list[np.ndarray], np.ndarray]:
     """Functions (N_s, B_s) of all atoms by element, and the element (N,) of each atom."""
-    network = _ace_network(potential)
+    network = ace_network(potential)
     batch = graph(list(atoms), potential.cutoff)
     index = potential.species_index(batch.species)
     descriptor = network.descriptor
     parts = descriptor(batch.to(descriptor.radial.coefficients.dtype), index)
     return [part.detach().double().numpy() for part in parts], index.numpy()
-
-
-def _ace_network(potential: Potential) -> AceNetwork:
-    if not isinstance(potential.network, AceNetwork):
-        raise ConfigError("uncertainties of this kind are those of ACE models; this potential has another network")
-    return potential.network

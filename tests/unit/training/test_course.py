@@ -64,6 +64,19 @@ def test_time_that_is_up_ends_the_run_after_this_step_with_a_validation():
     assert course.progress == 1.0
 
 
+def test_no_epoch_begins_that_could_only_be_validated():
+    course, _ = course_of(TrainOptions(max_minutes=0.5), started=time.monotonic() - 29.0)
+    trainer = trainer_at(3)
+    course.on_validation_start(trainer, None)
+    course.on_validation_end(trainer, None)
+    assert not trainer.should_stop
+    course.on_validation_start(trainer, None)
+    course._validation_began -= 2.0  # seconds that it took
+    course.on_validation_end(trainer, None)
+    assert trainer.should_stop
+    assert course.stopped_by == "max_minutes"
+
+
 def test_a_plateau_lowers_the_learning_rate_after_its_patience():
     options = TrainOptions(schedule="plateau", plateau_patience=2, plateau_factor=0.5, warmup=0.0, learning_rate=1.0)
     course, best = course_of(options)
