@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from invarion.exceptions import ModelFileError
 from invarion.files import to_json, write_atomically
 from invarion.models import model_config
+from invarion.placement import floating_type, usable_device
 from invarion.potential import Potential
 
 FORMAT = 2
@@ -36,7 +37,6 @@ UNITS: Mapping[str, str] = MappingProxyType(
 )
 
 _PACKAGES = ("invarion", "torch", "numpy", "ase", "vesin", "safetensors")
-_DTYPES: Mapping[str, torch.dtype] = MappingProxyType({"float32": torch.float32, "float64": torch.float64})
 
 
 def save(potential: Potential, path: str | os.PathLike[str], provenance: Mapping[str, Any] | None = None) -> None:
@@ -73,6 +73,7 @@ def load(
 
     Raises:
         ModelFileError: the file is missing, damaged, cut short, of a newer format or not a model.
+        ConfigError: a device that this machine does not have, or another floating type.
     """
     content = _read_bytes(path)
     header, checksum, text = _parse(content, path)
@@ -81,8 +82,8 @@ def load(
         raise ModelFileError(f"{path} is damaged: its content does not match its checksum; copy the file again")
     potential = _rebuild(header, tensors, path)
     if dtype is not None:
-        potential = potential.to(_dtype(dtype))
-    return potential.to(device or "cpu").eval()
+        potential = potential.to(floating_type(dtype))
+    return potential.to(usable_device(device or "cpu")).eval()
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -205,7 +206,7 @@ def _tensors(content: bytes, path: str | os.PathLike[str]) -> dict[str, Tensor]:
 def _rebuild(header: Mapping[str, Any], tensors: dict[str, Tensor], path: str | os.PathLike[str]) -> Potential:
     """The potential that a header describes, with these weights."""
     try:
-        config, species, dtype = model_config(header["config"]), header["species"], _DTYPES[header["dtype"]]
+        config, species, dtype = model_config(header["config"]), header["species"], floating_type(header["dtype"])
         # initial weights are drawn and thrown away: the caller's random state must not notice
         with torch.random.fork_rng(devices=[]):
             tensors = _as_written_now(tensors, header["format"])
@@ -248,13 +249,6 @@ def _check_shapes(config: Any, species: Sequence[int], tensors: Mapping[str, Ten
     if wanted != found:
         name = next(n for n in sorted({*wanted, *found}) if wanted.get(n) != found.get(n))
         raise ValueError(f"its settings want {name} of shape {wanted.get(name)}, it holds {found.get(name)}")
-
-
-def _dtype(dtype: torch.dtype | str) -> torch.dtype:
-    found = _DTYPES.get(str(dtype).removeprefix("torch."))
-    if found is None:
-        raise ModelFileError(f"dtype is {dtype}; a potential runs in float32 or float64")
-    return found
 
 
 def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from invarion.data.statistics import energy_scale, reference_energies
-from invarion.exceptions import DataError
+from invarion.exceptions import ConfigError, DataError
 from invarion.graphs import Graph, concatenate
 from invarion.neighbors import graph as build_graph
 from invarion.neighbors import place
@@ -78,6 +78,9 @@ class Potential(DoubleBuffers):
         references: eV per atom of each species, in the same order; zeros if not given.
         scale: eV per unit of the network's output.
         network: that the settings describe; a new one with random weights if not given.
+
+    Raises:
+        ConfigError: not as many references as species.
     """
 
     references: Tensor
@@ -98,8 +101,10 @@ class Potential(DoubleBuffers):
         self.network = config.network(self.species) if network is None else network
         repulsion = getattr(config, "repulsion", None)
         self.core: nn.Module | None = None if repulsion is None else repulsion(self.species)
-        zeros = [0.0] * len(self.species)
-        self.register_buffer("references", torch.tensor(references or zeros, dtype=torch.float64))
+        references = [0.0] * len(self.species) if references is None else list(references)
+        if len(references) != len(self.species):
+            raise ConfigError(f"{len(references)} references for {len(self.species)} species; give one for each, in eV")
+        self.register_buffer("references", torch.tensor(references, dtype=torch.float64))
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
         self.register_buffer("_index", _species_index(self.species), persistent=False)
 
@@ -123,8 +128,11 @@ class Potential(DoubleBuffers):
             dtype: floating type of the network.
 
         Raises:
-            DataError: no structure, or no energies to fit references to.
+            DataError: no structure, one without atoms, or no energies to fit references to.
         """
+        for where, structure in enumerate(atoms):
+            if not len(structure):
+                raise DataError(f"{place(structure, where)}: has no atoms; leave it out")
         found = reference_energies(atoms, references)
         species = tuple(found.species)
         with torch.random.fork_rng(devices=[]):
@@ -229,7 +237,7 @@ class Potential(DoubleBuffers):
         """Batches of whole structures with about `_EDGES_AT_ONCE` edges each."""
         waiting: list[Graph] = []
         for where, structure in enumerate(structures):
-            self._refuse_unknown(structure, where)
+            self.refuse_unknown(structure, place(structure, where))
             waiting.append(build_graph(structure, self.cutoff, self.dtype, self.device))
             if sum(len(g.centers) for g in waiting) >= _EDGES_AT_ONCE:
                 yield concatenate(waiting)
@@ -237,10 +245,19 @@ class Potential(DoubleBuffers):
         if waiting:
             yield concatenate(waiting)
 
-    def _refuse_unknown(self, structure: "Atoms", where: int) -> None:
+    def refuse_unknown(self, structure: "Atoms", where: str) -> None:
+        """Refuse a structure with elements that the potential does not know.
+
+        Args:
+            structure: any.
+            where: what messages call it.
+
+        Raises:
+            DataError: names the elements.
+        """
         unknown = set(structure.numbers.tolist()) - set(self.species)
         if unknown:
-            raise DataError(f"{place(structure, where)}: {_unknown(torch.tensor(sorted(unknown)), self.species)}")
+            raise DataError(f"{where}: {_unknown(torch.tensor(sorted(unknown)), self.species)}")
 
     def _terms(self, graph: Graph, index: Tensor) -> Tensor:
         """What the network says, in its units; the repulsive core, which is in eV, goes into the first term."""

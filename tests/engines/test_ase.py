@@ -166,6 +166,18 @@ def test_results_are_kept_until_something_changes():
     assert not calculator.calculation_required(atoms, ["forces"])
 
 
+@pytest.mark.parametrize("given", ["potential", "path"])
+def test_type_and_device_by_name_or_a_word_of_advice(given, tmp_path):
+    potential = make_potential()
+    inv.save(potential, tmp_path / "model.inv")
+    source = potential if given == "potential" else tmp_path / "model.inv"
+    assert inv.Calculator(source, dtype="float32").potential.dtype == torch.float32
+    with pytest.raises(inv.InvarionError, match="runs in float32 or float64"):
+        inv.Calculator(source, dtype=torch.float16)
+    with pytest.raises(inv.InvarionError, match="device is tpu9, which cannot be used here"):
+        inv.Calculator(source, device="tpu9")
+
+
 def test_later_changes_of_a_potential_do_not_reach_its_calculator():
     potential, atoms = make_potential(), molecule("H2O")
     atoms.calc = inv.Calculator(potential)

@@ -147,6 +147,9 @@ def test_molecule_does_not_rotate_or_drift():
         ({"steps": 5, "timestep": 0.0}, "between 0 and 20"),
         ({"steps": 5, "ensemble": "langevin", "temperature": None}, "needs a temperature"),
         ({"steps": 5, "trajectory": "/nowhere/md.extxyz"}, "cannot write the trajectory"),
+        ({"steps": 5, "trajectory": "md.foo"}, "names no format to write"),
+        ({"steps": 5, "friction": 0.0}, "friction is 0"),
+        ({"steps": 5, "seed": -1}, "seed is -1"),
     ],
 )
 def test_bad_settings_are_named(settings, message):

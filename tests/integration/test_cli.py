@@ -23,6 +23,7 @@ COMMANDS = (
     "init",
     "train",
     "fit",
+    "committee",
     "evaluate",
     "info",
     "md",
@@ -268,6 +269,55 @@ def test_resume_with_another_setting_is_refused(run):
     assert (run / "config.yaml").read_text() == before
 
 
+def test_resume_with_other_reference_energies_is_refused(run):
+    message = refused("train", "--resume", run, "-o", "data.references=zero", "-o", "training.max_epochs=9")
+    assert "reference energies was" in message
+
+
+def folder_of(place: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in place.iterdir() if file.is_file()}
+
+
+def test_a_mistaken_command_leaves_a_run_as_it_was(run):
+    before = folder_of(run)
+    config = run.parent / "config.yaml"
+    bare = run.parent / "bare.extxyz"
+    write(bare, Atoms("CO", [(0, 0, 0), (0, 0, 1.2)]))
+    write(run.parent / "gold.extxyz", Atoms("Au", info={"REF_energy": -1.0}))
+    for override, said in (
+        ("training.freeze=[nothing]", "matches no parameter"),
+        ("training.device=tpu9", "cannot be used here"),
+        (f"data.test={bare}", "the test set: the structures carry neither energies nor forces nor stress"),
+        (f"data.valid={bare}", "the validation set: the structures carry neither"),
+        (f"data.test={run.parent / 'gold.extxyz'}", "does not know Au"),
+    ):
+        message = refused("train", config, "-o", f"output.folder={run}", "-o", override, "-o", "training.seed=5")
+        assert said in message
+        assert folder_of(run) == before
+
+
+def test_all_files_of_an_earlier_run_are_set_aside(tmp_path):
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    arguments = ("train", tmp_path / "config.yaml", "-o", f"output.folder={tmp_path / 'run'}")
+    assert call(*arguments, "-o", "training.max_epochs=1").exit_code == 0
+    before = folder_of(tmp_path / "run")
+    assert call(*arguments, "-o", "training.max_epochs=1", "-o", "output.report=false").exit_code == 0
+    assert folder_of(tmp_path / "run" / "previous" / "1") == before
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_fine_tuning_that_was_killed_at_once_begins_where_it_began(run, tmp_path):
+    options = ("-o", "training.max_epochs=1", "-o", "output.report=false")
+    tuned = tmp_path / "tuned"
+    before = parsed("train", run / "config.yaml", "--from", run / "model.inv", "-o", f"output.folder={tuned}", *options)
+    for name in ("last.ckpt", "model.inv", "metrics.json"):  # what is there before the first epoch is over stays
+        (tuned / name).unlink()
+    after = parsed("train", "--resume", tuned, *options)
+    assert after["valid"]["forces_mae_mev_per_angstrom"] == before["valid"]["forces_mae_mev_per_angstrom"]
+    message = refused("train", run / "config.yaml", "--from", run / "model.inv", "-o", "model.cutoff=3.0")
+    assert "'model.cutoff=3.0' cannot replace a setting of the model that is fine-tuned" in message
+
+
 def test_md_reports_the_drift(run, tmp_path):
     trajectory = tmp_path / "md.extxyz"
     found = parsed("md", run / "model.inv", f"{ETHANOL}/test.extxyz@0", "--steps", 20, "--trajectory", trajectory)
@@ -411,7 +461,7 @@ def test_mistakes_in_files_and_models(run, tmp_path):
     assert "does not know Au" in refused("evaluate", model, tmp_path / "gold.extxyz")
     assert "does not know Au" in refused("md", model, tmp_path / "gold.extxyz", "--steps", 2)
     write(tmp_path / "bare.extxyz", Atoms("CO", [(0, 0, 0), (0, 0, 1.2)]))
-    assert "neither energies nor forces" in refused("evaluate", model, tmp_path / "bare.extxyz")
+    assert "neither energies nor forces nor stress" in refused("evaluate", model, tmp_path / "bare.extxyz")
     assert "cannot write" in refused("describe", model, tmp_path / "bare.extxyz", "-o", model / "f.npz")
     assert "--steps" in call("md", model, tmp_path / "bare.extxyz").stderr
 
@@ -438,7 +488,14 @@ def test_mistakes_in_requests(run, tmp_path):
     assert "unknown unit" in refused("convert", "hippynn", tmp_path, "--trust", "--energy-unit", "kcall")
     assert "ACE" in refused("export", run / "model.inv", "--to", "yace", "-o", tmp_path / "a.yace")
     assert "name=value" in refused("evaluate", run / "model.inv", f"{ETHANOL}/test.extxyz", "--key", "energy")
-    assert "steps is 0" in refused("md", run / "model.inv", f"{ETHANOL}/test.extxyz@0", "--steps", 0)
+    assert "published_basis" in refused("basis", "--max-rank", 3, "--kind", "published", "--max-degree", 0)
+    md = ("md", run / "model.inv", f"{ETHANOL}/test.extxyz@0", "--steps")
+    assert "steps is 0" in refused(*md, 0)
+    assert "seed is -1" in refused(*md, 2, "--seed", -1)
+    assert "friction is -1" in refused(*md, 2, "--friction", -1, "--ensemble", "langevin")
+    assert "names no format to write" in refused(*md, 2, "--trajectory", tmp_path / "x.foo")
+    assert "device is tpu9" in refused(*md, 2, "--device", "tpu9")
+    assert "float32 or float64" in refused(*md, 2, "--dtype", "float16")
 
 
 def test_debug_shows_the_traceback(tmp_path):
@@ -526,6 +583,29 @@ output: {{folder: {tmp_path / "si"}}}
     assert exported.exit_code == 0
     assert "pair_style pace" in exported.stderr
     assert "did you mean 'method'" in refused("fit", config, "-o", "fit.meth=ridge")
+    nothing = ("fit.energy_weight=0", "fit.forces_weight=0", "fit.stress_weight=0")
+    message = refused("fit", config, *(word for each in nothing for word in ("-o", each)))
+    assert "there is nothing to fit" in message
+    config.write_text("a")
+    assert "holds no settings" in refused("fit", config)
+
+
+def test_names_of_files_are_not_markup(run, tmp_path):
+    (tmp_path / "te[s]t.extxyz").write_text((ETHANOL / "test.extxyz").read_text()[:20000].rpartition("\n9\n")[0] + "\n")
+    result = call("evaluate", run / "model.inv", tmp_path / "te[[]s]t.extxyz")
+    assert result.exit_code == 0, result.stderr
+    assert "te[[]s]t.extxyz" in result.stdout.replace("\n", "")
+
+
+def test_a_basis_in_a_file_is_one_of_a_model(run, tmp_path):
+    assert call("basis", "--max-rank", 2, "-o", tmp_path / "b.json").exit_code == 0
+    config = run.parent / "config.yaml"
+    words = ("model.kind=hip_hop_nn", f"model.basis={tmp_path / 'b.json'}", f"output.folder={tmp_path / 'run'}")
+    found = parsed("train", config, *(word for each in words for word in ("-o", each)))
+    assert found["training"]["epochs"] == 2
+    assert parsed("info", tmp_path / "run" / "model.inv")["config"]["max_rank"] == 2
+    absent = ("-o", words[0], "-o", f"model.basis={tmp_path / 'absent.json'}")
+    assert "absent.json cannot be read" in refused("train", config, *absent)
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, "passive"), ("active", "active")])

@@ -12,7 +12,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 FLOORS = [
     {"exceptions"},
     {"files"},
-    {"units", "graphs", "geometry"},
+    {"units", "graphs", "geometry", "placement"},
     {"neighbors", "invariants"},
     {"data"},
     {"potential"},

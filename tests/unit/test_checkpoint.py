@@ -14,7 +14,7 @@ from safetensors.torch import save as tensors_to_bytes
 
 import invarion as inv
 from invarion.checkpoint import FORMAT, HEADER_LIMIT, read_header
-from invarion.exceptions import InvarionError, ModelFileError
+from invarion.exceptions import ConfigError, InvarionError, ModelFileError
 from invarion.potential import Potential
 
 CONFIGS = {
@@ -65,7 +65,7 @@ def test_loaded_potential_evaluates_and_takes_another_dtype(stored):
     assert double.dtype == torch.float64
     single = inv.load(stored).predict(structures())
     np.testing.assert_allclose(double.predict(structures()).forces, single.forces, atol=1e-4)
-    with pytest.raises(ModelFileError, match="float32 or float64"):
+    with pytest.raises(ConfigError, match="float32 or float64"):
         inv.load(stored, dtype=torch.float16)
 
 
@@ -259,3 +259,13 @@ def test_symbolic_link_is_followed(stored):
     inv.save(make_potential("hip_nn_ts"), link)
     assert link.is_symlink()
     assert inv.load(stored).config.kind == "hip_nn_ts"
+
+
+@pytest.mark.parametrize("readout", ["linear", "polynomial", "embedding", "mlp"])
+@pytest.mark.parametrize("basis", ["reduced", "full"])
+def test_every_readout_of_ace_comes_back(readout, basis, tmp_path):
+    potential = Potential(inv.ace(4.0, n_radial=3, max_rank=2, max_degree=2, readout=readout, basis=basis), (1, 6, 8))
+    inv.save(potential, tmp_path / "model.inv")
+    before, after = (each.predict(structures()) for each in (potential, inv.load(tmp_path / "model.inv")))
+    assert before.energy.tobytes() == after.energy.tobytes()
+    assert before.forces.tobytes() == after.forces.tobytes()

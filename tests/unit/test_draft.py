@@ -43,6 +43,21 @@ def test_crystals_with_stress():
     assert config.data.units == {"energy": "eV", "forces": "eV/A", "stress": "eV/A^3"}
 
 
+def test_data_without_energies_have_no_references(tmp_path):
+    frames = [molecule("H2O") for _ in range(3)]
+    for atoms in frames:
+        atoms.arrays["REF_forces"] = np.ones((3, 3))
+    ase.io.write(tmp_path / "forces.extxyz", frames)
+    _, config = drafted(tmp_path / "forces.extxyz")
+    assert config.data.references == "zero"
+
+
+def test_one_structure_is_not_enough(tmp_path):
+    ase.io.write(tmp_path / "one.extxyz", Atoms("H", info={"REF_energy": -1.0}))
+    with pytest.raises(DataError, match="training needs two or more"):
+        draft_config(tmp_path / "one.extxyz")
+
+
 def test_keys_and_units_are_kept(tmp_path):
     frames = [molecule("H2O"), molecule("CO2"), Atoms("H"), Atoms("C"), Atoms("O")]
     for i, atoms in enumerate(frames):
@@ -59,7 +74,7 @@ def test_keys_and_units_are_kept(tmp_path):
 def test_a_wrong_unit_of_length_shows(tmp_path):
     atoms = molecule("CH3CH2OH", info={"energy": -1.0})
     atoms.positions /= 10
-    ase.io.write(tmp_path / "nm.extxyz", atoms)
+    ase.io.write(tmp_path / "nm.extxyz", [atoms, atoms])
     assert "is the unit of length right?" in draft_config(tmp_path / "nm.extxyz")
 
 

@@ -87,7 +87,9 @@ def basis(
     if not json:
         _print(found, summary)
         if output is not None:
-            say(f"written to {output}; use it as model.basis, or read it with InvariantBasis.from_json")
+            say(
+                f"written to {output}; use it as `basis: {output}` of a model, or read it with InvariantBasis.from_json"
+            )
     return summary
 
 
@@ -114,7 +116,7 @@ def _build(
                 "the published table has one channel of ranks 0..L and even parity, and nothing to resume; "
                 "use --kind optimal"
             )
-        return rooms.published_basis(max_rank, max_degree or 4)
+        return rooms.published_basis(max_rank, 4 if max_degree is None else max_degree)
     options: dict[str, Any] = {"progress": _teller(), "resume": resume}
     if channels != 1:
         options["channels"] = channels

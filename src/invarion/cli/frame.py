@@ -81,7 +81,7 @@ def table(title: str, rows: Sequence[Mapping[str, Any]]) -> Any:
 
     from invarion.evaluation.wording import spell
 
-    result = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
+    result = Table(title=escape(title), box=SIMPLE_HEAD, title_justify="left", title_style="bold")
     for name in rows[0]:
         numeric = all(isinstance(row.get(name), int | float | None) for row in rows)
         result.add_column(name, justify="right" if numeric else "left")

@@ -50,6 +50,10 @@ def init(
     return {"output": output}
 
 
+START = "start.inv"
+"""In the folder of a run that fine-tunes: the model as it was at the start."""
+
+
 def train(
     config: Annotated[Path | None, typer.Argument(help="YAML file; with --resume, by default that of the run.")] = None,
     override: Override = None,
@@ -61,28 +65,37 @@ def train(
     json: Json = False,
 ) -> Any:
     """Train a potential; the run's folder gets config, log, model, checkpoint, test errors and a report."""
-    from invarion.checkpoint import load
+    from invarion.checkpoint import load, save
     from invarion.committees import require_single
     from invarion.configuration import read_sets, write_config
     from invarion.files import plain
     from invarion.training.run import train as descend
+    from invarion.training.transfer import shift_references
 
-    known = None if start is None else load(start)
+    begun = None if start is not None or resume is None else resume / START
+    known = load(start) if start is not None else load(begun) if begun is not None and begun.is_file() else None
     if known is not None:
         require_single(known, "fine-tune")
     settings = _read_settings(config, override or [], resume, known)
     folder = Path(settings.output.folder)
     sets = read_sets(settings.data)
     _print_sets(sets)
-    potential = _new_potential(settings, sets) if known is None else _fine_tuned(known, sets)
-    if _leads():
+    potential = _new_potential(settings, sets) if known is None else known
+    if start is not None:
+        shift_references(potential, sets.train)
+    _check_sets(potential, sets)
+
+    def begin() -> None:
+        if not _leads():
+            return
         say(_announcement(potential, folder))
-    if _leads() and resume is None:
         write_config(settings, folder / "config.yaml")
-    summary = descend(potential, sets.train, sets.valid, settings.training, folder, resume is not None)
+        if known is not None:
+            save(potential, folder / START)
+
+    summary = descend(potential, sets.train, sets.valid, settings.training, folder, resume is not None, begin)
     if not _leads():
         return None
-    write_config(settings, folder / "config.yaml")
     facts = {
         "seed": settings.training.seed,
         "epochs": summary.epochs,
@@ -94,18 +107,22 @@ def train(
     return finish(Run(potential, folder, settings.data, sets, facts), report=settings.output.report, quiet=json)
 
 
+def _check_sets(potential: "Potential", sets: "DataSets") -> None:
+    """Refuse structures whose errors could not be told at the end of the run."""
+    from invarion.evaluation.errors import comparable
+    from invarion.exceptions import DataError
+
+    for part, structures in (("validation", sets.valid), ("test", sets.test)):
+        try:
+            comparable(potential, structures) if structures else None
+        except DataError as error:
+            raise DataError(f"the {part} set: {error}") from error
+
+
 def _new_potential(settings: "RunConfig", sets: "DataSets") -> "Potential":
     from invarion.potential import Potential
 
     return Potential.from_data(settings.model, sets.train, settings.data.references, settings.training.seed)
-
-
-def _fine_tuned(known: "Potential", sets: "DataSets") -> "Potential":
-    """A trained potential with the reference energies of the new structures."""
-    from invarion.training.transfer import shift_references
-
-    shift_references(known, sets.train)
-    return known
 
 
 def _leads() -> bool:
@@ -141,6 +158,7 @@ def fit(
     _print_sets(sets)
     start = time.perf_counter()
     potential = Potential.from_data(settings.model, sets.train, settings.data.references, dtype=torch.float64)
+    _check_sets(potential, sets)
     solve(potential, sets.train, options)
     folder = Path(settings.output.folder)
     write_config(settings, folder / "config.yaml")
@@ -190,6 +208,10 @@ def _read_settings(
         config = config or resume / "config.yaml"
     if config is None:
         raise ConfigError("give a config, for example one written by: invarion init DATA")
+    if known is not None and (replaced := [text for text in overrides if text.strip().startswith("model.")]):
+        raise ConfigError(
+            f"{replaced[0]!r} cannot replace a setting of the model that is fine-tuned, which has its own; leave it out"
+        )
     return read_config(config, overrides, None if known is None else known.config)
 
 
@@ -199,7 +221,7 @@ def _read_fit_settings(config: Path, overrides: list[str]) -> Any:
 
     from invarion.configuration import override, parse_config
     from invarion.configuration.mistakes import in_words
-    from invarion.configuration.text import parse_yaml
+    from invarion.configuration.text import as_sections, parse_yaml
     from invarion.exceptions import ConfigError
     from invarion.training.linear import FitOptions
 
@@ -207,7 +229,7 @@ def _read_fit_settings(config: Path, overrides: list[str]) -> Any:
         text = config.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{config}: cannot be read ({error})") from None
-    content = override(parse_yaml(text, str(config)) or {}, overrides)
+    content = override(as_sections(parse_yaml(text, str(config))), overrides)
     section = content.pop("fit", None) or {}
     try:
         return parse_config(content), FitOptions.model_validate(section)

@@ -10,6 +10,7 @@ from invarion.configuration.text import one_line
 from invarion.data.files import Paths
 from invarion.data.labels import TARGETS, Keys
 from invarion.data.reading import read_labelled
+from invarion.exceptions import DataError
 
 _STEPS = 40_000
 _BATCH = 8
@@ -27,11 +28,13 @@ def draft_config(paths: Paths, *, keys: Keys | None = None, units: Mapping[str, 
         YAML text that `parse_config` accepts.
 
     Raises:
-        DataError: data that cannot be read, or without any label to train on.
+        DataError: data that cannot be read, a single structure, or no label to train on.
     """
     reading = read_labelled(paths, keys=keys, units=units)
     if not reading.table.targets():
         reading.table.require(("energy",))
+    if len(reading.atoms) < 2:
+        raise DataError("there is one structure, and training needs two or more: one to train on and one to validate")
     names = [paths] if isinstance(paths, str | PathLike) else list(paths)
     seen = look_at(reading.atoms, reading.table)
     sections = (_data([str(name) for name in names], keys or {}, units or {}, seen), _model(seen), _training(seen))
@@ -51,7 +54,10 @@ def _data(names: Sequence[str], keys: Keys, units: Mapping[str, str], seen: Sigh
         yield f"  # {line}"
     yield f"  keys: {one_line(dict(keys))}  # for example {{energy: E_dft}}, where the labels have other names"
     yield f"  units: {one_line(dict(units) or _units(seen))}"
-    yield f"  references: least_squares  # {_references(seen)}"
+    if seen.table.labelled("energy"):
+        yield f"  references: least_squares  # {_references(seen)}"
+    else:
+        yield "  references: zero  # there are no energies to fit any to"
 
 
 def _model(seen: Sight) -> Iterator[str]:

@@ -34,10 +34,27 @@ def read_config(path: str | PathLike[str], overrides: Sequence[str] = (), model:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); `invarion init DATA` writes a first config") from None
     try:
-        settings = override(parse_yaml(text), overrides)
+        settings = override(as_sections(parse_yaml(text)), overrides)
         return parse_config(settings if model is None else {**settings, "model": model})
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def as_sections(content: Any) -> Mapping[str, Any]:
+    """What a YAML file holds, if that is sections of settings.
+
+    Args:
+        content: what `parse_yaml` returned; nothing at all stands for no sections.
+
+    Raises:
+        ConfigError: something else.
+    """
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        known = ", ".join(RunConfig.model_fields)
+        raise ConfigError(f"holds no settings; needed are the sections data and model, allowed {known}")
+    return content
 
 
 def parse_config(settings: Mapping[str, Any]) -> RunConfig:
@@ -55,9 +72,7 @@ def parse_config(settings: Mapping[str, Any]) -> RunConfig:
         (5.0, 'run')
     """
     known = RunConfig.model_fields
-    if not isinstance(settings, Mapping):
-        raise ConfigError(f"holds no settings; needed are the sections data and model, allowed {', '.join(known)}")
-    for key in settings:
+    for key in as_sections(settings):
         if key not in known:
             raise ConfigError(f"{key}: {unknown(str(key), list(known), 'section')}")
     sections = {key: section for key, section in settings.items() if section is not None}

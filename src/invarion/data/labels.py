@@ -104,6 +104,9 @@ def search_for(keys: Keys | None = None, units: Mapping[str, str] | None = None)
     Raises:
         DataError: an unknown quantity (with the nearest known one) or unit.
     """
+    for what, asked in (("keys", keys), ("units", units)):
+        if asked is not None and not isinstance(asked, Mapping):
+            raise DataError(f"{what} is {asked!r}; give a mapping, for instance {what}={{'energy': ...}}")
     given = {name: (key,) if isinstance(key, str) else tuple(key) for name, key in (keys or {}).items()}
     _check_names("keys", given, (*_ALIASES, *WEIGHTS))
     _check_names("units", units or {}, tuple(INTERNAL))

@@ -30,7 +30,7 @@ def read(
     *,
     keys: Keys | None = None,
     units: Mapping[str, str] | None = None,
-    index: str = ":",
+    index: str | int | slice = ":",
     format: str | None = None,
 ) -> list[Atoms]:
     """Structures with their labels from files; whatever the files call them, energies and forces come out alike.
@@ -45,7 +45,7 @@ def read(
             `forces_weight`, `stress_weight`; each a name, or several in order.
         units: units of `energy`, `length`, `forces`, `stress`, `virial` where they are not eV and Angstrom, for
             instance {"energy": "Hartree", "forces": "Hartree/Bohr"}.
-        index: frames of every file, in ASE's syntax.
+        index: frames of every file: a number, a slice, or the text of one.
         format: ASE's name of the format where the file names do not tell it.
 
     Returns:
@@ -74,7 +74,7 @@ def read_labelled(
     *,
     keys: Keys | None = None,
     units: Mapping[str, str] | None = None,
-    index: str = ":",
+    index: str | int | slice = ":",
     format: str | None = None,
 ) -> Reading:
     """The structures of `read`, with the table of what labels were found, used and missing.
@@ -89,13 +89,20 @@ def read_labelled(
     search = search_for(keys, units)
     raw: list[Atoms] = []
     labels: list[StructureLabels] = []
-    for file in expand(paths, index):
+    for file in expand(paths, _part(index)):
         for structure, found in _read_file(file, search, format):
             raw.append(structure)
             labels.append(found)
     table = tabulate(raw, labels, search)
     logging.getLogger(__name__).log(logging.INFO if table.targets() else logging.WARNING, "%s", table)
     return Reading([normalise(structure, found) for structure, found in zip(raw, labels, strict=True)], table)
+
+
+def _part(index: str | int | slice) -> str:
+    """Frames as ASE writes them."""
+    if isinstance(index, slice):
+        return ":".join("" if each is None else str(each) for each in (index.start, index.stop, index.step))
+    return str(index)
 
 
 def _read_file(file: File, search: Search, format: str | None) -> Iterator[tuple[Atoms, StructureLabels]]:

@@ -63,6 +63,8 @@ def split(
     """
     if not atoms:
         raise DataError("there are no structures to split")
+    if seed < 0:
+        raise DataError(f"seed is {seed}; give 0 or more")
     if part_key is not None:
         return _by_part(atoms, part_key)
     members = _groups(atoms, groups)

@@ -17,6 +17,7 @@ from invarion.committees import members
 from invarion.exceptions import DataError
 from invarion.graphs import Graph
 from invarion.neighbors import PairList, pair_list
+from invarion.placement import floating_type, usable_device
 from invarion.potential import Potential
 
 
@@ -32,13 +33,14 @@ class Calculator(AseCalculator):
     Args:
         potential: a potential, of which a copy is made, or the path of a model file.
         device: where to compute; where the potential is, if not given.
-        dtype: torch.float32 or torch.float64; that of the potential if not given.
+        dtype: torch.float32 or torch.float64, or their names; that of the potential if not given.
         skin: Angstrom; the neighbour list is made anew when an atom has moved by more than half of it. It changes the
             speed and never a number; 0 makes a new list for every structure.
         kwargs: what ASE's Calculator takes.
 
     Raises:
         ModelFileError: the file is no model.
+        ConfigError: a device that this machine does not have, or another floating type.
 
     >>> from ase.build import molecule
     >>> atoms = molecule("CH3CH2OH")
@@ -54,7 +56,7 @@ class Calculator(AseCalculator):
         self,
         potential: Potential | str | os.PathLike[str],
         device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         skin: float = 1.0,
         **kwargs: Any,
     ) -> None:
@@ -123,12 +125,13 @@ class Calculator(AseCalculator):
 
 
 def _prepare(
-    potential: Potential | str | os.PathLike[str], device: torch.device | str | None, dtype: torch.dtype | None
+    potential: Potential | str | os.PathLike[str], device: torch.device | str | None, dtype: torch.dtype | str | None
 ) -> Potential:
     """A potential in evaluation mode, which later changes of the caller's own object do not reach."""
     if not isinstance(potential, Potential):
         return load(potential, device, dtype)
-    return deepcopy(potential).eval().to(dtype or potential.dtype).to(device or potential.device)
+    found = deepcopy(potential).eval().to(floating_type(dtype or potential.dtype))
+    return found.to(usable_device(device or potential.device))
 
 
 def _results(prediction: Any, solid: bool) -> dict[str, Any]:

@@ -97,7 +97,8 @@ def run_dynamics(
     Raises:
         InvarionError: settings out of range.
     """
-    _check(steps, temperature, ensemble, timestep, interval)
+    _check(steps, temperature, ensemble, timestep, friction, interval, seed)
+    _check_trajectory(trajectory)
     atoms.get_forces()  # fails here, before any file is touched, if the model cannot treat the structure
     _check_spread(max_spread, atoms)
     if temperature is not None:
@@ -158,7 +159,15 @@ class _Frames:
             write(path, atoms, append=self._append)
 
 
-def _check(steps: int, temperature: float | None, ensemble: str, timestep: float, interval: int) -> None:
+def _check(
+    steps: int,
+    temperature: float | None,
+    ensemble: str,
+    timestep: float,
+    friction: float,
+    interval: int,
+    seed: int,
+) -> None:
     if steps < 1 or interval < 1:
         raise InvarionError(f"steps is {steps} and interval {interval}; both must be at least 1")
     if ensemble not in ("nve", "langevin"):
@@ -167,8 +176,25 @@ def _check(steps: int, temperature: float | None, ensemble: str, timestep: float
         raise InvarionError("langevin needs a temperature to hold; give one in K")
     if temperature is not None and not 0 <= temperature < math.inf:
         raise InvarionError(f"temperature is {temperature}; give K, 0 or more")
+    if not 0 < friction < math.inf:
+        raise InvarionError(f"friction is {friction}; give 1/fs above 0 (0.001 to 0.05 is usual)")
+    if seed < 0:
+        raise InvarionError(f"seed is {seed}; give 0 or more")
     if not 0 < timestep <= 20:
         raise InvarionError(f"timestep is {timestep}; give fs between 0 and 20 (0.5 with hydrogen, 1 to 2 without)")
+
+
+def _check_trajectory(path: str | Path | None) -> None:
+    from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+
+    if path is None:
+        return
+    try:
+        known = ioformats.get(filetype(str(path), read=False))
+    except UnknownFileTypeError:
+        known = None
+    if known is None or not known.can_write:
+        raise InvarionError(f"trajectory is {path}, whose ending names no format to write; use .traj or .extxyz")
 
 
 def _check_spread(max_spread: float | None, atoms: "Atoms") -> None:

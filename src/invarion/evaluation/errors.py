@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import chemical_symbols
 
-from invarion.data.labels import structure_labels
+from invarion.data.labels import TARGETS, StructureLabels, structure_labels
 from invarion.exceptions import DataError
 from invarion.neighbors import ORIGIN, place
 from invarion.potential import Potential
@@ -98,14 +98,7 @@ def compare(potential: Potential, atoms: "Sequence[Atoms]") -> Comparison:
     Raises:
         DataError: no structure, no label at all, or an element that the potential does not know.
     """
-    if len(atoms) == 0:
-        raise DataError("there is no structure to evaluate on; check the path and the selection")
-    labels = [structure_labels(structure, where=place(structure, s)) for s, structure in enumerate(atoms)]
-    if not any(label.has("energy") or label.has("forces") for label in labels):
-        raise DataError(
-            "the structures carry neither energies nor forces, so there is nothing to compare with; "
-            "name their keys, for instance keys={'energy': 'E_dft', 'forces': 'F_dft'}"
-        )
+    labels = comparable(potential, atoms)
     prediction = potential.predict(list(atoms), stress=True)
     return Comparison(
         n_atoms=np.array([len(structure) for structure in atoms]),
@@ -119,6 +112,29 @@ def compare(potential: Potential, atoms: "Sequence[Atoms]") -> Comparison:
         groups=tuple(_group(structure) for structure in atoms),
         origins=tuple(str(structure.info.get(ORIGIN, "")) for structure in atoms),
     )
+
+
+def comparable(potential: Potential, atoms: "Sequence[Atoms]") -> list[StructureLabels]:
+    """The labels of structures that a potential can be compared with.
+
+    Args:
+        potential: any potential.
+        atoms: structures.
+
+    Raises:
+        DataError: no structure, no label at all, or an element that the potential does not know.
+    """
+    if len(atoms) == 0:
+        raise DataError("there is no structure to evaluate on; check the path and the selection")
+    labels = [structure_labels(structure, where=place(structure, s)) for s, structure in enumerate(atoms)]
+    if not any(label.has(target) for label in labels for target in TARGETS):
+        raise DataError(
+            "the structures carry neither energies nor forces nor stress, so there is nothing to compare with; "
+            "name their keys, for instance keys={'energy': 'E_dft', 'forces': 'F_dft'}"
+        )
+    for where, structure in enumerate(atoms):
+        potential.refuse_unknown(structure, place(structure, where))
+    return labels
 
 
 def metrics(comparison: Comparison) -> dict[str, Any]:

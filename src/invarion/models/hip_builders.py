@@ -94,7 +94,8 @@ def hip_hop_nn(
         n_sensitivities: radial functions K, >= 1; the published networks have 20, and narrower ones.
         max_rank: highest tensor rank L, 0..6; follows from `basis` where that is a basis.
         max_degree: tensors multiplied, 1..10; follows from `basis` where that is a basis.
-        basis: "optimal", "published", "flexible" or "separating", or an `InvariantBasis` of one tensor per rank.
+        basis: "optimal", "published", "flexible" or "separating", an `InvariantBasis` of one tensor per rank, or the
+            JSON file of one.
         message_rank: atoms hand on their tensors up to this rank, or "all", besides their features; 0: features alone,
             as in the published networks. That of the size if not given.
         size: "small" (32 features, 1 interaction, 3 atom layers), "medium" (64, 2, 3), or "large" (64, 3, 1, messages

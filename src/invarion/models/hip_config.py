@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
@@ -285,4 +286,16 @@ def _named_basis(name: str, max_rank: int, max_degree: int) -> InvariantBasis:
         return invariants.flexible_basis(max_rank=max_rank)
     if name == "separating":
         return invariants.separating_basis(max_rank=max_rank)
-    raise ConfigError(f'basis is {name!r}; give "optimal", "published", "flexible", "separating" or an InvariantBasis')
+    if name.endswith(".json"):
+        return _basis_in(name)
+    raise ConfigError(
+        f'basis is {name!r}; give "optimal", "published", "flexible", "separating", an InvariantBasis, or a JSON file '
+        "of one (invarion basis -o basis.json)"
+    )
+
+
+def _basis_in(path: str) -> InvariantBasis:
+    try:
+        return InvariantBasis.from_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"basis: {path} cannot be read ({error})") from None

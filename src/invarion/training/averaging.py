@@ -56,7 +56,8 @@ class AveragedWeights(EMAWeightAveraging):
         """The averaged weights of the potential; None before the first step."""
         if self._average_model is None:
             return None
-        return {name: w.detach().clone() for name, w in self._average_model.module.potential.state_dict().items()}
+        whole = self._average_model.module.state_dict()
+        return {name.removeprefix("potential."): w.detach().clone() for name, w in whole.items()}
 
     @property
     def _model(self) -> AveragedModel:

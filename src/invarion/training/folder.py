@@ -46,6 +46,11 @@ class RunFolder:
         return self.path / "options.yaml"
 
     @property
+    def further(self) -> tuple[Path, ...]:
+        """What the command line adds: settings, errors, report, and where fine-tuning began."""
+        return tuple(self.path / name for name in ("config.yaml", "metrics.json", "report.html", "start.inv"))
+
+    @property
     def previous(self) -> Path:
         """Where the files of earlier runs go, each into a folder with a number."""
         return self.path / "previous"
@@ -78,7 +83,8 @@ def open_folder(run: RunFolder, options: TrainOptions, resume: bool, write: bool
 
 
 def _set_aside(run: RunFolder) -> None:
-    found = [file for file in (run.options, run.log, run.model, run.checkpoint) if file.exists()]
+    files = (run.options, run.log, run.model, run.checkpoint, *run.further)
+    found = [file for file in files if file.exists()]
     if not found:
         return
     numbers = [int(place.name) for place in run.previous.glob("*") if place.name.isdecimal()]

@@ -112,6 +112,11 @@ def solve(potential: Potential, train: "Sequence[Atoms]", options: FitOptions | 
 
         return solve_nonlinear(potential, list(train), options)
     factor = design_factor(potential, list(train), options)
+    if not factor.n_rows:
+        raise DataError(
+            "no structure has a label with a weight above 0, so there is nothing to fit; look at energy_weight, "
+            "forces_weight and stress_weight, and at the structures' own weights"
+        )
     if factor.n_rows < len(factor.triangle) - 1:
         logging.getLogger(__name__).warning(
             "%d labels for %d coefficients: the fit rests on its regularisation",

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from ase.data import chemical_symbols
 from torch import Tensor
 
 from invarion.checkpoint import save
@@ -18,6 +17,7 @@ from invarion.committees import require_single
 from invarion.data.dataset import samples
 from invarion.data.label_table import require_labels
 from invarion.exceptions import ConfigError, DataError, InvarionError
+from invarion.placement import floating_type, usable_device
 from invarion.potential import Potential
 from invarion.training.averaging import AveragedWeights, BestWeights
 from invarion.training.batches import EpochBatches, FixedBatches, PackedSet, number_of_batches
@@ -39,6 +39,7 @@ from invarion.training.trainer import left_as_found, make_trainer
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from lightning.pytorch.loggers import Logger
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ def train(
     options: TrainOptions | None = None,
     folder: str | os.PathLike[str] = "run",
     resume: bool = False,
+    begin: Callable[[], None] | None = None,
 ) -> TrainingSummary:
     """Train a potential in place by gradient descent; it ends with the averaged weights that validated best.
 
@@ -86,6 +88,7 @@ def train(
         folder: where to write.
         resume: go on with the run in the folder from the end of its last complete epoch. On a CPU with the same number
             of threads the result is that of a run never stopped, bit for bit, if its length is given in epochs.
+        begin: called when nothing can be refused any more and the folder is ready, for instance to add files to it.
 
     Returns:
         TrainingSummary.
@@ -120,14 +123,17 @@ def train(
             started=started,
             device=device,
         )
-        identity = identify(potential.config, potential.species, dtype, options, run.train, run.valid)
+        identity = identify(potential, dtype, options, run.train, run.valid)
         place = RunFolder(Path(folder))
+        loggers = trackers(options.trackers, place.path)
         before = _checkpoint_to_resume(place, identity) if resume else None
         open_folder(place, options, resume, write=run.everyone.rank == 0)
+        if begin is not None:
+            begin()
         potential.to(dtype).to(device).train()  # not before everything that can be refused has been looked at
         if before is not None and _is_over(before, options):
             return _restore(potential, before)
-        return _fit(run, place, identity, before is not None)
+        return _fit(run, place, identity, loggers, before is not None)
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,9 @@ class _Run:
     device: torch.device
 
 
-def _fit(run: _Run, place: RunFolder, identity: Mapping[str, Any], resume: bool) -> TrainingSummary:
+def _fit(
+    run: _Run, place: RunFolder, identity: Mapping[str, Any], loggers: "Sequence[Logger]", resume: bool
+) -> TrainingSummary:
     """Descend to the end of the run; whatever happens, the potential has the best weights then."""
     n_batches = number_of_batches(run.train.costs, run.options.batch_size, run.options.batch_edges)
     best = BestWeights(_store(run, place))
@@ -153,7 +161,6 @@ def _fit(run: _Run, place: RunFolder, identity: Mapping[str, Any], resume: bool)
     shown = [bar] if run.everyone.rank == 0 and (bar := display(course, run.options.progress)) else []
     averaged = AveragedWeights(run.options.ema_decay)
     callbacks = [best, averaged, course, log, *shown, LastCheckpoint(place.checkpoint, identity)]
-    loggers = trackers(run.options.trackers, place.path)
     trainer = make_trainer(run.options, run.potential.device, run.everyone, callbacks, loggers, place.path)
     cost = float(run.train.costs.sum()) / (n_batches * run.everyone.size)
     try:
@@ -250,12 +257,7 @@ def _check_sets(
         raise ConfigError("schedule 'plateau' and early_stopping need validation structures; there are none")
     for name, structures in (("training", train), ("validation", valid)):
         for where, structure in enumerate(structures):
-            unknown = sorted(set(structure.numbers.tolist()) - set(potential.species))
-            if unknown:
-                raise DataError(
-                    f"{name} structure {where} has {', '.join(chemical_symbols[z] for z in unknown)}, which the "
-                    "potential does not know; make it with Potential.from_data from structures with all elements"
-                )
+            potential.refuse_unknown(structure, f"{name} structure {where}")
 
 
 def _pack(structures: "Sequence[Atoms]", cutoff: float, dtype: torch.dtype, device: torch.device) -> PackedSet:
@@ -264,8 +266,8 @@ def _pack(structures: "Sequence[Atoms]", cutoff: float, dtype: torch.dtype, devi
 
 def _whereabouts(potential: Potential, options: TrainOptions) -> tuple[torch.dtype, torch.device]:
     """Floating type and device of the training."""
-    dtype = potential.dtype if options.dtype is None else getattr(torch, options.dtype)
-    return dtype, potential.device if options.device is None else torch.device(options.device)
+    dtype = potential.dtype if options.dtype is None else floating_type(options.dtype)
+    return dtype, potential.device if options.device is None else usable_device(options.device)
 
 
 def _settle(potential: Potential, weights: Mapping[str, Tensor] | None, device: torch.device) -> None:

@@ -297,6 +297,17 @@ class TestBroken:
         assert "missing" in caplog.text
 
 
+@pytest.mark.parametrize(("index", "count"), [(3, 1), (-1, 1), (slice(2, 8, 2), 3), (slice(None), 50), ("40:", 10)])
+def test_frames_by_number_slice_or_text(index, count):
+    assert len(read(ETHANOL / "valid.extxyz", index=index)) == count
+
+
+@pytest.mark.parametrize("name", ["keys", "units"])
+def test_keys_and_units_are_mappings(name):
+    with pytest.raises(DataError, match=f"{name} is 'energy'; give a mapping"):
+        read(ETHANOL / "valid.extxyz", **{name: "energy"})
+
+
 def test_shipped_data_is_what_its_readme_says():
     parts = {name: read(ETHANOL / f"{name}.extxyz") for name in ("train", "valid", "test")}
     assert {name: len(part) for name, part in parts.items()} == {"train": 950, "valid": 50, "test": 500}

@@ -123,5 +123,7 @@ def test_refused(arguments, message):
 def test_too_few_structures():
     with pytest.raises(DataError, match="cannot be met by 2 structures"):
         split(numbered(2))
+    with pytest.raises(DataError, match="seed is -1"):
+        split(numbered(20), seed=-1)
     with pytest.raises(DataError, match="no structures"):
         split([])

@@ -37,6 +37,15 @@ def by_hand() -> Comparison:
     )
 
 
+def test_stress_alone_is_compared(potential):
+    atoms = Atoms("CO", [(0, 0, 0), (0, 0, 1.2)], cell=[3, 3, 3], pbc=True)
+    atoms.info["REF_stress"] = potential.predict(atoms).stress[0] + 0.002
+    found = metrics(compare(potential, [atoms]))
+    assert found["stress_mae_mev_per_angstrom3"] == pytest.approx(2.0)
+    assert found["energy_mae_mev_per_atom"] is None
+    assert found["forces_mae_mev_per_angstrom"] is None
+
+
 def test_figures_worked_out_by_hand():
     found = metrics(by_hand())
     assert found["energy_mae_mev_per_atom"] == pytest.approx((1.0 + 3.0) / 2)

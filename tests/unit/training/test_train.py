@@ -260,7 +260,7 @@ def test_a_target_that_nothing_carries_is_refused_before_anything_is_written(tmp
 
 
 def test_an_unknown_element_is_refused(tmp_path):
-    with pytest.raises(DataError, match="validation structure 0 has Si"):
+    with pytest.raises(DataError, match="validation structure 0: the potential does not know Si"):
         train(fresh(), TRAIN, crystals(1), FAST, tmp_path)
     with pytest.raises(DataError, match="no structures"):
         train(fresh(), [], VALID, FAST, tmp_path)

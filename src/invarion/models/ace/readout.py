@@ -162,7 +162,7 @@ def _matrices(products: list[tuple[int, ...]], costs: np.ndarray) -> _Matrices:
         [sorted(product, key=lambda k: (costs[k], k)) for product in products if len(product) == d] for d in (2, 3, 4)
     ]
     twos, threes, fours = (
-        torch.tensor(x, dtype=torch.int64).view(-1, d).T for d, x in zip((2, 3, 4), lists, strict=True)
+        torch.tensor(x, dtype=torch.int64, device="cpu").view(-1, d).T for d, x in zip((2, 3, 4), lists, strict=True)
     )
     lefts, first = torch.unique(twos[0], return_inverse=True)
     pairs, low = torch.unique(torch.cat([threes[:2], fours[:2]], 1), dim=1, return_inverse=True)
