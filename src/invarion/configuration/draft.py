@@ -69,7 +69,7 @@ def _model(seen: Sight) -> Iterator[str]:
     yield "  n_features: 64  # fewer are faster, more are more accurate where there is much data"
     yield "  n_interactions: 2"
     yield "  n_atom_layers: 3"
-    yield "  n_sensitivities: 12"
+    yield "  n_sensitivities: 8"
     yield "  max_rank: 3"
     yield "  max_degree: 4"
     yield "  basis: optimal  # or published, flexible, separating"

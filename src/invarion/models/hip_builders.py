@@ -76,7 +76,7 @@ def hip_hop_nn(
     n_features: int | tuple[int, ...] | None = None,
     n_interactions: int | None = None,
     n_atom_layers: int | None = None,
-    n_sensitivities: int = 12,
+    n_sensitivities: int = 8,
     max_rank: int = 3,
     max_degree: int = 4,
     basis: InvariantBasis | str = "optimal",
@@ -91,7 +91,7 @@ def hip_hop_nn(
         n_features: width C of every block, or one width per block; that of the size if not given.
         n_interactions: number of blocks, >= 1; that of the size if not given.
         n_atom_layers: layers after each interaction, >= 0; that of the size if not given.
-        n_sensitivities: radial functions K, >= 1; the published networks have 20, and narrower ones.
+        n_sensitivities: radial functions K, >= 1; the published networks have 20, six times as narrow.
         max_rank: highest tensor rank L, 0..6; follows from `basis` where that is a basis.
         max_degree: tensors multiplied, 1..10; follows from `basis` where that is a basis.
         basis: "optimal", "published", "flexible" or "separating", an `InvariantBasis` of one tensor per rank, or the
@@ -102,7 +102,7 @@ def hip_hop_nn(
             of all ranks, nearly linear interactions): more accurate, at 2.5 times the cost of "medium".
         settings: `soft_min`, `soft_max` (Angstrom, centres of the innermost and outermost sensitivity; by default just
             inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
-            at the start, as a part of 1/soft_min; by default 0.1, or the published 1 / (2 n_sensitivities) where that
+            at the start, as a part of 1/soft_min; by default 0.15, or the published 1 / (2 n_sensitivities) where that
             is wider), `cutoff_function` ("smooth" is C2, "cosine_squared" the published one), `normalization`
             ("scaled", "smooth", "group", the published one, or "none"), `resnet` (True, False or inner widths),
             `activation` ("silu", "wide_silu", which is nearly linear, or "softplus", the published one),

@@ -86,7 +86,7 @@ class HipConfig(BaseModel):
     n_features: Width | tuple[Width, ...] = 64
     n_interactions: Annotated[int, Field(ge=1, le=1000)] | None = None
     n_atom_layers: Annotated[int, Field(ge=0, le=1000)] = 3
-    n_sensitivities: Width = 12
+    n_sensitivities: Width = 8
     sensitivity_width: PositiveFloat | None = None
     soft_min: PositiveFloat | None = None
     soft_max: PositiveFloat | None = None

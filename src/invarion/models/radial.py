@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from invarion.models.environment import runs_fused
 
 CutoffFunction = Literal["smooth", "cosine_squared"]
-_WIDTH = 0.1  # of the Gaussians, as a part of the largest inverse distance
+_WIDTH = 0.15  # of the Gaussians, as a part of the largest inverse distance
 
 
 def cutoff_value(distances: Tensor, cutoff: float, function: CutoffFunction = "smooth") -> Tensor:
@@ -54,8 +54,8 @@ class Sensitivities(nn.Module):
 
     Args:
         n_sensitivities: K, >= 1.
-        width: w, standard deviation in 1/r at the start as a part of 1/soft_min, > 0; None for 0.1, or for 1 / 2K where
-            that is wider.
+        width: w, standard deviation in 1/r at the start as a part of 1/soft_min, > 0; None for 0.15, or for 1 / 2K
+            where that is wider.
         soft_min: centre of the innermost function, Angstrom, > 0; None leaves it to `calibrate` (until then 0.75).
         soft_max: centre of the outermost function, Angstrom.
         cutoff: r_c, Angstrom.

@@ -41,7 +41,7 @@ def test_parts_equal_the_whole(name, path, monkeypatch):
     graph = inv.graph(structures(), 4.0, dtype=torch.float64)
     whole = potential(graph, stress=True)
     monkeypatch.setattr(module, "_WHOLE", 0)
-    monkeypatch.setattr(module, "_PART", 3000)
+    monkeypatch.setattr(module, "_PART", 2000)
     in_parts = potential(graph, stress=True)
     assert len(potential.network._edges(graph, potential.species_index(graph.species)).parts) > 3
     for field in ("energies", "forces"):
@@ -57,7 +57,7 @@ def test_unequal_weights_of_terms_are_respected(monkeypatch):
     index, weights = (graph.species == 29).long(), torch.linspace(-1, 1, graph.n_atoms, dtype=torch.float64)
     (whole,) = torch.autograd.grad(network(graph, index).sum(1) @ weights, graph.vectors)
     monkeypatch.setattr(module, "_WHOLE", 0)
-    monkeypatch.setattr(module, "_PART", 3000)
+    monkeypatch.setattr(module, "_PART", 2000)
     (in_parts,) = torch.autograd.grad(network(graph, index).sum(1) @ weights, graph.vectors)
     torch.testing.assert_close(in_parts, whole, rtol=1e-12, atol=1e-12)
 

@@ -16,7 +16,7 @@ def test_centres_are_even_in_the_inverse_distance():
     torch.testing.assert_close(inverse, torch.linspace(0.25, 1.25, 10))
 
 
-@pytest.mark.parametrize(("n", "width", "expected"), [(20, None, 0.1), (3, None, 1 / 6), (20, 1 / 40, 1 / 40)])
+@pytest.mark.parametrize(("n", "width", "expected"), [(20, None, 0.15), (3, None, 1 / 6), (20, 1 / 40, 1 / 40)])
 def test_width_is_a_part_of_the_largest_inverse_distance(n, width, expected):
     found = sensitivities(n, width)
     torch.testing.assert_close(0.8 / found.sigma.detach(), torch.full((n,), expected))
