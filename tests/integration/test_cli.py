@@ -488,7 +488,7 @@ def test_mistakes_in_requests(run, tmp_path):
     assert "unknown unit" in refused("convert", "hippynn", tmp_path, "--trust", "--energy-unit", "kcall")
     assert "ACE" in refused("export", run / "model.inv", "--to", "yace", "-o", tmp_path / "a.yace")
     assert "name=value" in refused("evaluate", run / "model.inv", f"{ETHANOL}/test.extxyz", "--key", "energy")
-    assert "published_basis" in refused("basis", "--max-rank", 3, "--kind", "published", "--max-degree", 0)
+    assert "max_degree is 0" in refused("basis", "--max-rank", 3, "--kind", "published", "--max-degree", 0)
     md = ("md", run / "model.inv", f"{ETHANOL}/test.extxyz@0", "--steps")
     assert "steps is 0" in refused(*md, 0)
     assert "seed is -1" in refused(*md, 2, "--seed", -1)

@@ -44,13 +44,11 @@ def as_sections(content: Any) -> Mapping[str, Any]:
     """What a YAML file holds, if that is sections of settings.
 
     Args:
-        content: what `parse_yaml` returned; nothing at all stands for no sections.
+        content: what `parse_yaml` returned.
 
     Raises:
-        ConfigError: something else.
+        ConfigError: something else, or nothing at all.
     """
-    if content is None:
-        return {}
     if not isinstance(content, Mapping):
         known = ", ".join(RunConfig.model_fields)
         raise ConfigError(f"holds no settings; needed are the sections data and model, allowed {known}")
