@@ -591,10 +591,10 @@ output: {{folder: {tmp_path / "si"}}}
 
 
 def test_names_of_files_are_not_markup(run, tmp_path):
-    (tmp_path / "te[s]t.extxyz").write_text((ETHANOL / "test.extxyz").read_text()[:20000].rpartition("\n9\n")[0] + "\n")
-    result = call("evaluate", run / "model.inv", tmp_path / "te[[]s]t.extxyz")
+    write(tmp_path / "test.extxyz", read(ETHANOL / "test.extxyz", ":2"))
+    result = call("evaluate", run / "model.inv", tmp_path / "te[s]t.extxyz")
     assert result.exit_code == 0, result.stderr
-    assert "te[[]s]t.extxyz" in result.stdout.replace("\n", "")
+    assert "te[s]t.extxyz" in result.stdout.replace("\n", "")
 
 
 def test_a_basis_in_a_file_is_one_of_a_model(run, tmp_path):
