@@ -13,9 +13,6 @@ from invarion.models.messages import TensorMessages
 from invarion.models.parts import Ends, Factors, Layer, Part, Source, in_parts, parts
 from invarion.models.radial import Sensitivities, counting_range
 
-Exchange = Callable[[Tensor], Tensor]
-"""Called on what atoms hand on (features; messages) before every interaction after the first; ghost communication."""
-
 
 class Edges(NamedTuple):
     """What every interaction of a network needs of a graph's edges.
@@ -51,11 +48,6 @@ class Layout(NamedTuple):
     head: Callable[[int], nn.Module]
     max_rank: int
     message_rank: int
-
-
-def same(features: Tensor) -> Tensor:
-    """The exchange that does nothing: all atoms are here."""
-    return features
 
 
 class Interaction(nn.Module):
@@ -169,13 +161,12 @@ class HipNetwork(nn.Module):
         self._per_edge = 2 * components + 2 * len(layout.sensitivities().mu)
         self._per_atom = (10 if len(self.messages) else 6) * components * max(layout.n_middle)
 
-    def forward(self, graph: Graph, index: Tensor, exchange: Exchange = same) -> Tensor:
+    def forward(self, graph: Graph, index: Tensor) -> Tensor:
         """Energy terms of every atom.
 
         Args:
             graph: N atoms, E edges, vectors in Angstrom.
             index: (N,) int64, species of each atom as 0..n_species-1.
-            exchange: called on features, and on messages, before every interaction after the first.
 
         Returns:
             (N, 1 + blocks) terms in network units, one per block, the species' own first.
@@ -184,8 +175,6 @@ class HipNetwork(nn.Module):
         features, messages = nn.functional.one_hot(index, self.n_species).to(graph.vectors.dtype), None
         terms = [self.readouts[0](features)]
         for number, readout in enumerate(self.readouts[1:]):
-            if number > 0:
-                features, messages = exchange(features), None if messages is None else exchange(messages)
             if len(edges.parts) > 1 and number == len(self.blocks) - 1:
                 terms.append(self._through(number, features, messages, edges, readout)[0])
             else:

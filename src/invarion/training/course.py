@@ -47,17 +47,13 @@ class Course(Callback):
         steps_per_epoch: global batches.
         best: what knows the best validation so far.
         started: `time.monotonic()` when the run began; set-up counts.
-        world_size: number of processes; they go by the clock of the first.
     """
 
-    def __init__(
-        self, options: TrainOptions, steps_per_epoch: int, best: BestWeights, started: float, world_size: int = 1
-    ) -> None:
+    def __init__(self, options: TrainOptions, steps_per_epoch: int, best: BestWeights, started: float) -> None:
         self._options = options
         self._steps_per_epoch = steps_per_epoch
         self._best = best
         self._started = started
-        self._world_size = world_size
         self._before = 0.0
         self._plateau = 1.0
         self._waited = 0
@@ -82,7 +78,7 @@ class Course(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Set the learning rate; where the time is up, this step is the last."""
-        time_part = self._time_part()
+        time_part = self._time_part(trainer)
         self.progress = min(1.0, max(self._step_part(trainer.global_step + 1), time_part))
         self.learning_rate = self._options.learning_rate * learning_factor(self._options, self.progress, self._plateau)
         for group in trainer.optimizers[0].param_groups:
@@ -103,7 +99,7 @@ class Course(Callback):
         patience = self._options.early_stopping
         if patience is not None and self._best.since >= patience:
             self._stop(trainer, "early_stopping")
-        if self._time_part() >= 1.0:  # a further epoch would be one step and this validation again
+        if self._time_part(trainer) >= 1.0:  # a further epoch would be one step and this validation again
             self._stop(trainer, "max_minutes")
 
     def state_dict(self) -> dict[str, Any]:
@@ -127,14 +123,12 @@ class Course(Callback):
         epochs = self._options.max_epochs
         return 0.0 if epochs is None else steps / (epochs * self._steps_per_epoch)
 
-    def _time_part(self) -> float:
+    def _time_part(self, trainer: pl.Trainer) -> float:
+        """Several processes go by the clock of the first."""
         if self._options.max_minutes is None:
             return 0.0
         usable = max(60.0 * self._options.max_minutes - self._validation_time, 1e-9)
-        part = torch.tensor(self.elapsed / usable, dtype=torch.float64)
-        if self._world_size > 1:
-            torch.distributed.broadcast(part, src=0)
-        return float(part)
+        return trainer.strategy.broadcast(self.elapsed / usable)
 
     def _stop(self, trainer: pl.Trainer, why: str) -> None:
         self.stopped_by = why

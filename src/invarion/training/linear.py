@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFlo
 
 from invarion.data.dataset import Labels, Sample, samples
 from invarion.exceptions import ConfigError, DataError
-from invarion.models.ace.design import Design, DesignBuilder
+from invarion.models.ace.design import VOIGT, Design, DesignBuilder
 from invarion.models.ace.network import AceNetwork
 from invarion.models.ace.perceptron import Mlp
 from invarion.models.ace.readout import Embedding, Linear, Polynomial
@@ -209,10 +209,9 @@ def weighted_rows(design: Design, fixed: Prediction, sample: Sample, options: Fi
 
 
 def _strain_rows(design: Design, fixed: Prediction, sample: Sample, options: FitOptions) -> tuple:
-    voigt = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
     volume, labels = sample.graph.volume, sample.labels
     stress = labels.stress if fixed.stress is None else labels.stress - fixed.stress
-    target = torch.stack([volume[0] * stress[0, a, b] for a, b in voigt])
+    target = torch.stack([volume[0] * stress[0, a, b] for a, b in VOIGT])
     matrix = design.strain if len(design.strain) else np.zeros((6, len(design.energy)))
     target = target if len(design.strain) else torch.full_like(target, float("nan"))
     return matrix, target, options.stress_weight / sample.graph.n_atoms**0.5, labels.stress_weight

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invarion.data.dataset import Sample, samples
 from invarion.exceptions import ConfigError
-from invarion.models.ace.design import Design
+from invarion.models.ace.design import VOIGT, Design
 from invarion.models.ace.perceptron import Mlp
 from invarion.models.ace.tables import Table, Tabulator
 from invarion.neighbors import place
@@ -35,7 +35,6 @@ _MOST_BYTES = 12 << 30
 _EMA = 0.998  # decay per step of the averaged weights, which are kept
 _WARMUP = 50  # steps
 _FINAL = 0.01  # part of the largest learning rate at the end
-_VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 class _Task(NamedTuple):
@@ -138,7 +137,7 @@ def _design(tables: list[Table], n_atoms: int, strain: bool) -> Design:
     energy = torch.cat([table.invariants.sum(0) for table in tables])
     forces, strains = zip(*(table.rows(n_atoms) for table in tables), strict=True)
     each = torch.cat(strains, 2)
-    voigt = torch.stack([each[a, b] for a, b in _VOIGT]) if strain else each.new_zeros(0, each.shape[2])
+    voigt = torch.stack([each[a, b] for a, b in VOIGT]) if strain else each.new_zeros(0, each.shape[2])
     return Design(energy.numpy(), torch.cat(forces, 2).flatten(0, 1).double().numpy(), voigt.double().numpy())
 
 

@@ -156,7 +156,7 @@ def _fit(
     """Descend to the end of the run; whatever happens, the potential has the best weights then."""
     n_batches = number_of_batches(run.train.costs, run.options.batch_size, run.options.batch_edges)
     best = BestWeights(_store(run, place))
-    course = Course(run.options, n_batches, best, run.started, run.everyone.size)
+    course = Course(run.options, n_batches, best, run.started)
     log = Log(place.log, course)
     shown = [bar] if run.everyone.rank == 0 and (bar := display(course, run.options.progress)) else []
     averaged = AveragedWeights(run.options.ema_decay)

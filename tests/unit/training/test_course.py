@@ -16,7 +16,12 @@ def course_of(options: TrainOptions, started: float | None = None) -> tuple[Cour
 def trainer_at(step: int) -> SimpleNamespace:
     optimizer = SimpleNamespace(param_groups=[{"lr": 0.0}, {"lr": 0.0}])
     return SimpleNamespace(
-        global_step=step, current_epoch=step // 10, optimizers=[optimizer], should_stop=False, check_val_every_n_epoch=5
+        global_step=step,
+        current_epoch=step // 10,
+        optimizers=[optimizer],
+        should_stop=False,
+        check_val_every_n_epoch=5,
+        strategy=SimpleNamespace(broadcast=lambda value: value),
     )
 
 
@@ -62,6 +67,14 @@ def test_time_that_is_up_ends_the_run_after_this_step_with_a_validation():
     assert course.stopped_by == "max_minutes"
     assert trainer.check_val_every_n_epoch == 1
     assert course.progress == 1.0
+
+
+def test_processes_go_by_the_clock_of_the_first():
+    course, _ = course_of(TrainOptions(max_minutes=0.5))
+    trainer = trainer_at(3)
+    trainer.strategy.broadcast = lambda _: 1.0
+    course.on_train_batch_start(trainer, None, None, 0)
+    assert course.stopped_by == "max_minutes"
 
 
 def test_no_epoch_begins_that_could_only_be_validated():

@@ -16,6 +16,8 @@ from invarion.models.ace.readout import Linear
 
 _ATOMS = 16  # atoms whose sensitivities are held at once
 _FEW = 0.1  # part of a matrix that may differ from zero where a sparse product pays
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+"""The components of a symmetric tensor in the order of rows of strain."""
 
 
 class Design(NamedTuple):
@@ -165,7 +167,7 @@ def _scatter(
     if not len(design.strain):
         return
     flat = rows.reshape(-1, rows.shape[2])
-    for voigt, (a, b) in enumerate(((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))):
+    for voigt, (a, b) in enumerate(VOIGT):
         weights = np.zeros((len(vectors), 3))
         weights[:, b] += 0.5 * vectors[:, a]
         weights[:, a] += 0.5 * vectors[:, b]
