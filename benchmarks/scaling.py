@@ -26,14 +26,16 @@ SWEEPS: dict[str, list[dict[str, Any]]] = {
     "sizes": [{"size": s} for s in ("small", "medium", "large")],
     "basis": [{"max_rank": r, "max_degree": d} for r, d in ((1, 2), (2, 3), (2, 4), (3, 3), (3, 4), (4, 4))],
 }
+SHAPE = {"n_features": 64, "n_interactions": 2}  # of the sweeps other than sizes
 SMOKE = {"atoms": [{"system": "cu4"}], "basis": [{"max_rank": 1, "max_degree": 2, "system": "cu4"}]}
 
 
 def measure(point: dict[str, Any], arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Time and memory of one point."""
     settings = {key: value for key, value in point.items() if key != "system"}
+    settings = settings if "size" in settings else {**SHAPE, **settings}
     system, cutoff = point.get("system", arguments.system), settings.get("cutoff", 5.0)
-    contestant = Contestant("invarion default:64", sys.executable, arguments.threads)
+    contestant = Contestant("invarion default", sys.executable, arguments.threads)
     case = {"model": contestant.model, "mode": "infer", "threads": arguments.threads, "dtype": arguments.dtype}
     facts = contestant.ask({**case, "settings": settings, "structure": str(write(system, folder, cutoff))})
     if "error" in facts:

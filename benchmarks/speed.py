@@ -33,7 +33,7 @@ GROUPS = {  # ours first, then those that it is compared with
     "nn64": ("invarion nn:64", *(f"hippynn nn:64@{k}" for k in KERNELS)),
     "ts1_64": ("invarion ts1:64", *(f"hippynn ts1:64@{k}" for k in KERNELS)),
     "ts2_64": ("invarion ts2:64", *(f"hippynn ts2:64@{k}" for k in KERNELS)),
-    "default": ("invarion default:64", "mace 64x0e", "nequip l1_f32_n3"),
+    "default": ("invarion default", "mace 64x0e", "nequip l1_f32_n3"),
 }
 MODULES = {"invarion": "invarion", "hippynn": "hippynn", "mace": "mace", "nequip": "nequip"}
 

@@ -31,8 +31,7 @@ def config(model: str, settings: dict):
         return inv.hip_nn(**sizes)
     if kind.startswith("ts"):
         return inv.hip_nn_ts(max_rank=int(kind[2:]), **sizes)
-    shape = {} if "size" in settings else {"n_interactions": 2, "n_features": int(features or 64)}
-    return inv.hip_hop_nn(**{"cutoff": 5.0, **shape, **settings})
+    return inv.hip_hop_nn(**{"cutoff": 5.0, **settings})
 
 
 def prepare(case: dict):

@@ -12,7 +12,7 @@ def hip_nn(
     cutoff: float,
     n_features: int | tuple[int, ...] | None = None,
     n_interactions: int | None = None,
-    size: Size = "medium",
+    size: Size | None = None,
     **settings: Any,
 ) -> HipNNConfig:
     """Settings of a HIP-NN: neighbours seen through distances alone.
@@ -21,7 +21,7 @@ def hip_nn(
         cutoff: Angstrom, > 0.
         n_features: width of every block, or one width per block; that of the size if not given.
         n_interactions: number of blocks, >= 1; that of the size if not given.
-        size: "small" (32 features, 1 interaction), "medium" (64, 2) or "large" (128, 2).
+        size: "small" (32 features, 1 interaction), "medium" (64, 2; the default) or "large" (128, 2).
         settings: the further settings of `hip_hop_nn`, without max_rank, max_degree, basis, normalization and
             message_rank.
 
@@ -44,7 +44,7 @@ def hip_nn_ts(
     n_features: int | tuple[int, ...] | None = None,
     n_interactions: int | None = None,
     max_rank: int = 1,
-    size: Size = "medium",
+    size: Size | None = None,
     **settings: Any,
 ) -> HipNNTSConfig:
     """Settings of a HIP-NN-TS: HIP-NN plus norms of vector (max_rank 1) and quadrupole (max_rank 2) sensitivities.
@@ -81,32 +81,34 @@ def hip_hop_nn(
     max_degree: int = 4,
     basis: InvariantBasis | str = "optimal",
     message_rank: int | Literal["all"] | None = None,
-    size: Size = "medium",
+    size: Size | None = None,
     **settings: Any,
 ) -> HipHopNNConfig:
     """Settings of a HIP-HOP-NN: every neuron sees patterns of up to max_degree + 1 bodies through a basis.
 
     Args:
         cutoff: Angstrom, > 0.
-        n_features: width C of every block, or one width per block; that of the size if not given.
-        n_interactions: number of blocks, >= 1; that of the size if not given.
-        n_atom_layers: layers after each interaction, >= 0; that of the size if not given.
+        n_features: width C of every block, or one width per block.
+        n_interactions: number of blocks, >= 1.
+        n_atom_layers: layers after each interaction, >= 0.
         n_sensitivities: radial functions K, >= 1; the published networks have 20, six times as narrow.
         max_rank: highest tensor rank L, 0..6; follows from `basis` where that is a basis.
         max_degree: tensors multiplied, 1..10; follows from `basis` where that is a basis.
         basis: "optimal", "published", "flexible" or "separating", an `InvariantBasis` of one tensor per rank, or the
             JSON file of one.
         message_rank: atoms hand on their tensors up to this rank, or "all", besides their features; 0: features alone,
-            as in the published networks. That of the size if not given.
-        size: "small" (32 features, 1 interaction, 3 atom layers), "medium" (64, 2, 3), or "large" (64, 3, 1, messages
-            of all ranks, nearly linear interactions): more accurate, at 2.5 times the cost of "medium".
+            as in the published networks.
+        size: "small" (32 features, 1 interaction), "medium" (64, 2) or "large" (64, 3), each with 1 atom layer, messages
+            of all ranks and nearly linear interactions (`interaction_activation="wide_silu"`); every one of these can
+            be overruled. "medium" is the default where none of n_features, n_interactions and n_atom_layers is given.
+            Without a size, these numbers spell out the published architecture (64, 2, 3; features alone travel).
         settings: `soft_min`, `soft_max` (Angstrom, centres of the innermost and outermost sensitivity; by default just
             inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
             at the start, as a part of 1/soft_min; by default 0.15, or the published 1 / (2 n_sensitivities) where that
             is wider), `cutoff_function` ("smooth" is C2, "cosine_squared" the published one), `normalization`
             ("scaled", "smooth", "group", the published one, or "none"), `resnet` (True, False or inner widths),
             `activation` ("silu", "wide_silu", which is nearly linear, or "softplus", the published one),
-            `interaction_activation` (another one for interactions; "wide_silu" where the size is "large"), `zbl` (a
+            `interaction_activation` (another one for interactions; "wide_silu" where there is a size), `zbl` (a
             nuclear repulsion at short range. True: it begins inside the smallest distance of every pair of elements in
             the training structures; or (inner, outer) in Angstrom, or {"C-H": (inner, outer), ...}).
 
@@ -126,13 +128,8 @@ def hip_hop_nn(
     return HipHopNNConfig.model_validate(
         {
             "cutoff": cutoff,
-            **_shape(
-                size,
-                n_features=n_features,
-                n_interactions=n_interactions,
-                n_atom_layers=n_atom_layers,
-                message_rank=message_rank,
-            ),
+            **_shape(size, n_features=n_features, n_interactions=n_interactions, n_atom_layers=n_atom_layers),
+            **({} if message_rank is None else {"message_rank": message_rank}),
             "n_sensitivities": n_sensitivities,
             "max_rank": max_rank,
             "max_degree": max_degree,
@@ -142,6 +139,9 @@ def hip_hop_nn(
     )
 
 
-def _shape(size: Size, **settings: Any) -> dict[str, Any]:
-    """The part of a config that says how large a network is: the size, and what overrules it."""
-    return {"size": size, **{name: value for name, value in settings.items() if value is not None}}
+def _shape(size: Size | None, **numbers: Any) -> dict[str, Any]:
+    """The part of a config that says how large a network is: a size and what overrules it, or numbers alone."""
+    given = {name: value for name, value in numbers.items() if value is not None}
+    if size is None and given:
+        return given
+    return {"size": size or "medium", **given}

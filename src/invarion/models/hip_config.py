@@ -34,21 +34,15 @@ SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """What a size stands for where these are not given."""
+_RECIPE = {"n_atom_layers": 1, "message_rank": "all", "interaction_activation": "wide_silu"}
 HOP_SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        **SIZES,
-        "large": MappingProxyType(
-            {
-                "n_features": 64,
-                "n_interactions": 3,
-                "n_atom_layers": 1,
-                "message_rank": "all",
-                "interaction_activation": "wide_silu",
-            }
-        ),
+        "small": MappingProxyType({"n_features": 32, "n_interactions": 1, **_RECIPE}),
+        "medium": MappingProxyType({"n_features": 64, "n_interactions": 2, **_RECIPE}),
+        "large": MappingProxyType({"n_features": 64, "n_interactions": 3, **_RECIPE}),
     }
 )
-"""The same for HIP-HOP-NN, which gains by depth and messages (docs/training.md)."""
+"""The same for HIP-HOP-NN, which gains by messages, nearly linear interactions and depth (docs/training.md)."""
 
 
 def _of_size(data: Any, sizes: Mapping[str, Mapping[str, Any]]) -> Any:

@@ -17,11 +17,24 @@ def test_sizes_stand_for_numbers_that_can_be_overruled():
         inv.hip_nn(5.0, size="huge")
 
 
-def test_a_large_hip_hop_nn_is_deep_and_hands_on_all_its_tensors():
-    config = inv.hip_hop_nn(5.0, size="large")
-    assert (config.widths, config.n_atom_layers, config.message_rank) == ((64,) * 3, 1, 3)
+@pytest.mark.parametrize(("size", "widths"), [("small", (32,)), ("medium", (64,) * 2), ("large", (64,) * 3)])
+def test_hip_hop_nns_of_all_sizes_hand_on_all_their_tensors(size, widths):
+    config = inv.hip_hop_nn(5.0, size=size)
+    assert (config.widths, config.n_atom_layers, config.message_rank) == (widths, 1, 3)
     assert config.interaction_activation == "wide_silu"
-    assert len(config.network((1, 6)).messages) == 2
+    assert len(config.network((1, 6)).messages) == len(widths) - 1
+
+
+def test_the_default_is_medium_and_numbers_alone_are_the_published_architecture():
+    assert inv.hip_hop_nn(5.0) == inv.hip_hop_nn(5.0, size="medium")
+    assert inv.hip_hop_nn(5.0, message_rank=1) == inv.hip_hop_nn(5.0, size="medium", message_rank=1)
+    for numbers in ({"n_features": 64}, {"n_interactions": 2}, {"n_atom_layers": 3}):
+        config = inv.hip_hop_nn(5.0, **numbers)
+        assert (config.widths, config.n_atom_layers, config.message_rank) == ((64, 64), 3, 0)
+        assert config.interaction_activation is None
+
+
+def test_what_a_size_stands_for_can_be_overruled():
     assert inv.hip_hop_nn(5.0, max_rank=2, size="large").message_rank == 2
     assert inv.hip_hop_nn(5.0, n_features=(8, 4), n_atom_layers=2, size="large", message_rank=1).model_dump(
         include={"n_features", "n_interactions", "n_atom_layers", "message_rank"}
@@ -29,8 +42,8 @@ def test_a_large_hip_hop_nn_is_deep_and_hands_on_all_its_tensors():
 
 
 def test_messages_of_all_ranks_can_be_asked_for_at_any_size():
-    assert inv.hip_hop_nn(5.0).message_rank == 0
-    assert inv.hip_hop_nn(5.0, max_rank=2, message_rank="all").message_rank == 2
+    assert inv.hip_hop_nn(5.0, message_rank=0).message_rank == 0
+    assert inv.hip_hop_nn(5.0, n_features=8, max_rank=2, message_rank="all").message_rank == 2
 
 
 def test_activations_of_interactions_and_of_atom_layers_are_told_apart():
