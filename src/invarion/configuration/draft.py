@@ -81,7 +81,7 @@ def _training(seen: Sight) -> Iterator[str]:
     yield f"  max_epochs: {epochs}  # about {epochs * seen.n_structures // _BATCH} steps"
     yield "  max_minutes: null  # a number ends the run, and its schedule, in time"
     yield f"  batch_size: {_BATCH}"
-    yield "  learning_rate: 0.002"
+    yield "  learning_rate: 0.001"
     yield "  seed: 0"
 
 

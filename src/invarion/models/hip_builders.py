@@ -98,10 +98,11 @@ def hip_hop_nn(
             JSON file of one.
         message_rank: atoms hand on their tensors up to this rank, or "all", besides their features; 0: features alone,
             as in the published networks.
-        size: "small" (32 features, 1 interaction), "medium" (64, 2) or "large" (64, 3), each with 1 atom layer, messages
-            of all ranks and nearly linear interactions (`interaction_activation="wide_silu"`); every one of these can
-            be overruled. "medium" is the default where none of n_features, n_interactions and n_atom_layers is given.
-            Without a size, these numbers spell out the published architecture (64, 2, 3; features alone travel).
+        size: "small" (32 features, 1 interaction), "medium" (64, 2) or "large" (64, 3), each with 1 atom layer,
+            messages of all ranks and nearly linear interactions (`interaction_activation="wide_silu"`); every one of
+            these can be overruled. "medium" is the default where none of n_features, n_interactions and n_atom_layers
+            is given. Without a size, these numbers spell out the published architecture (64, 2, 3; features alone
+            travel).
         settings: `soft_min`, `soft_max` (Angstrom, centres of the innermost and outermost sensitivity; by default just
             inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
             at the start, as a part of 1/soft_min; by default 0.15, or the published 1 / (2 n_sensitivities) where that

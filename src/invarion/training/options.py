@@ -110,7 +110,7 @@ class TrainOptions(BaseModel):
     hierarchicality: NonNegativeFloat = 0.0
 
     optimizer: Literal["muon", "adamw"] = "muon"
-    learning_rate: PositiveFloat = 2e-3
+    learning_rate: PositiveFloat = 1e-3
     weight_decay: NonNegativeFloat = 1e-5
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     schedule: Literal["cosine", "plateau", "constant"] = "cosine"
