@@ -1,4 +1,4 @@
-"""invarion: the published architectures with hippynn's settings, or its own defaults. Model: kind:features."""
+"""invarion: the published architectures with hippynn's settings (model: kind:features), or its own (default)."""
 
 import numba  # noqa: F401 - the package imports it on first use; here, so that memory counts from the same point
 import torch

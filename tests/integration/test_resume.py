@@ -205,7 +205,7 @@ def test_going_on_for_longer_and_being_over(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"options": {"learning_rate": 0.5}}, "learning_rate was 0.002 and is 0.5"),
+        ({"options": {"learning_rate": 0.5}}, "learning_rate was 0.001 and is 0.5"),
         ({"options": {"dtype": "float64"}}, "dtype was float32 and is float64"),
         ({"train": molecules(20, seed=7)}, "training set was 20 structures"),
         ({"valid": []}, "validation set was 6 structures, .* and is none"),

@@ -21,7 +21,8 @@ def hip_nn(
         cutoff: Angstrom, > 0.
         n_features: width of every block, or one width per block; that of the size if not given.
         n_interactions: number of blocks, >= 1; that of the size if not given.
-        size: "small" (32 features, 1 interaction), "medium" (64, 2; the default) or "large" (128, 2).
+        size: "small" (32 features, 1 interaction), "medium" (64, 2; the default) or "large" (128, 2), with 3 atom
+            layers after each interaction.
         settings: the further settings of `hip_hop_nn`, without max_rank, max_degree, basis, normalization and
             message_rank.
 
@@ -35,7 +36,7 @@ def hip_nn(
     'hip_nn'
     """
     return HipNNConfig.model_validate(
-        {"cutoff": cutoff, **_shape(size, n_features=n_features, n_interactions=n_interactions), **settings}
+        {"cutoff": cutoff, **_given(size=size, n_features=n_features, n_interactions=n_interactions), **settings}
     )
 
 
@@ -67,7 +68,7 @@ def hip_nn_ts(
     >>> hip_nn_ts(cutoff=5.0, max_rank=2).max_rank
     2
     """
-    shape = _shape(size, n_features=n_features, n_interactions=n_interactions)
+    shape = _given(size=size, n_features=n_features, n_interactions=n_interactions)
     return HipNNTSConfig.model_validate({"cutoff": cutoff, "max_rank": max_rank, **shape, **settings})
 
 
@@ -99,19 +100,20 @@ def hip_hop_nn(
         message_rank: atoms hand on their tensors up to this rank, or "all", besides their features; 0: features alone,
             as in the published networks.
         size: "small" (32 features, 1 interaction), "medium" (64, 2) or "large" (64, 3), each with 1 atom layer,
-            messages of all ranks and nearly linear interactions (`interaction_activation="wide_silu"`); every one of
-            these can be overruled. "medium" is the default where none of n_features, n_interactions and n_atom_layers
-            is given. Without a size, these numbers spell out the published architecture (64, 2, 3; features alone
-            travel).
+            messages of all ranks between interactions and nearly linear interactions
+            (`interaction_activation="wide_silu"`); every one of these can be overruled. "medium" is the default where
+            none of n_features, n_interactions and n_atom_layers is given. Where one of them is given without a size,
+            the layout is the published one: the others are 64, 2 and 3, and features alone travel. To change a number
+            of the default network, say size="medium" beside it.
         settings: `soft_min`, `soft_max` (Angstrom, centres of the innermost and outermost sensitivity; by default just
             inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
             at the start, as a part of 1/soft_min; by default 0.15, or the published 1 / (2 n_sensitivities) where that
             is wider), `cutoff_function` ("smooth" is C2, "cosine_squared" the published one), `normalization`
             ("scaled", "smooth", "group", the published one, or "none"), `resnet` (True, False or inner widths),
             `activation` ("silu", "wide_silu", which is nearly linear, or "softplus", the published one),
-            `interaction_activation` (another one for interactions; "wide_silu" where there is a size), `zbl` (a
-            nuclear repulsion at short range. True: it begins inside the smallest distance of every pair of elements in
-            the training structures; or (inner, outer) in Angstrom, or {"C-H": (inner, outer), ...}).
+            `interaction_activation` (of interactions; in a size of HIP-HOP-NN "wide_silu", otherwise `activation`),
+            `zbl` (a nuclear repulsion at short range. True: it begins inside the smallest distance of every pair of
+            elements in the training structures; or (inner, outer) in Angstrom, or {"C-H": (inner, outer), ...}).
 
     Returns:
         A frozen config, equal to the `model` section of a YAML file.
@@ -129,8 +131,13 @@ def hip_hop_nn(
     return HipHopNNConfig.model_validate(
         {
             "cutoff": cutoff,
-            **_shape(size, n_features=n_features, n_interactions=n_interactions, n_atom_layers=n_atom_layers),
-            **({} if message_rank is None else {"message_rank": message_rank}),
+            **_given(
+                size=size,
+                n_features=n_features,
+                n_interactions=n_interactions,
+                n_atom_layers=n_atom_layers,
+                message_rank=message_rank,
+            ),
             "n_sensitivities": n_sensitivities,
             "max_rank": max_rank,
             "max_degree": max_degree,
@@ -140,9 +147,6 @@ def hip_hop_nn(
     )
 
 
-def _shape(size: Size | None, **numbers: Any) -> dict[str, Any]:
-    """The part of a config that says how large a network is: a size and what overrules it, or numbers alone."""
-    given = {name: value for name, value in numbers.items() if value is not None}
-    if size is None and given:
-        return given
-    return {"size": size or "medium", **given}
+def _given(**settings: Any) -> dict[str, Any]:
+    """Those that are not None."""
+    return {name: value for name, value in settings.items() if value is not None}

@@ -34,7 +34,7 @@ SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """What a size stands for where these are not given."""
-_RECIPE = {"n_atom_layers": 1, "message_rank": "all", "interaction_activation": "wide_silu"}
+_RECIPE = MappingProxyType({"n_atom_layers": 1, "message_rank": "all", "interaction_activation": "wide_silu"})
 HOP_SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "small": MappingProxyType({"n_features": 32, "n_interactions": 1, **_RECIPE}),
@@ -43,14 +43,19 @@ HOP_SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """The same for HIP-HOP-NN, which gains by messages, nearly linear interactions and depth (docs/training.md)."""
+_LAYOUT = ("n_features", "n_interactions", "n_atom_layers")
 
 
 def _of_size(data: Any, sizes: Mapping[str, Mapping[str, Any]]) -> Any:
-    """Settings with the numbers that their size stands for, where they have one, instead of its name."""
-    if not isinstance(data, dict) or "size" not in data:
+    """Settings with those that their size stands for instead of its name; "medium" where nothing says how large."""
+    if not isinstance(data, dict):
         return data
-    size, given = data["size"], {name: value for name, value in data.items() if name != "size"}
-    if size not in sizes:
+    size, given = data.get("size"), {name: value for name, value in data.items() if name != "size"}
+    if size is None and any(name in given for name in _LAYOUT):
+        per_block = isinstance(given.get("n_features"), list | tuple)
+        return given if per_block else {"n_interactions": 2, **given}
+    size = "medium" if size is None else size
+    if not isinstance(size, str) or size not in sizes:
         raise ConfigError(f"size is {size!r}; give {', '.join(sizes)}, or n_features and n_interactions")
     meant = dict(sizes[size])
     if isinstance(given.get("n_features"), list | tuple):

@@ -124,7 +124,7 @@ class Course(Callback):
         return 0.0 if epochs is None else steps / (epochs * self._steps_per_epoch)
 
     def _time_part(self, trainer: pl.Trainer) -> float:
-        """Several processes go by the clock of the first."""
+        """The part of the time that is over; several processes go by the clock of the first."""
         if self._options.max_minutes is None:
             return 0.0
         usable = max(60.0 * self._options.max_minutes - self._validation_time, 1e-9)

@@ -17,7 +17,7 @@ from invarion.models.ace.readout import Linear
 _ATOMS = 16  # atoms whose sensitivities are held at once
 _FEW = 0.1  # part of a matrix that may differ from zero where a sparse product pays
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-"""The components of a symmetric tensor in the order of rows of strain."""
+"""xx, yy, zz, yz, xz, xy: the rows of strain."""
 
 
 class Design(NamedTuple):
