@@ -65,7 +65,7 @@ def _model(seen: Sight) -> Iterator[str]:
     yield "  kind: hip_hop_nn  # or hip_nn, hip_nn_ts, ace"
     yield f"  cutoff: {seen.cutoff}  # Angstrom; {seen.neighbours:.0f} neighbours per atom"
     yield f"  # closest pairs: {_closest(seen)}"
-    yield "  size: medium  # small: faster; large: slower, better on structures unlike these; n_features and n_interactions overrule it"
+    yield "  size: medium  # small: faster; large: slower, better far from these structures; numbers overrule it"
     yield "  n_sensitivities: 8"
     yield "  max_rank: 3"
     yield "  max_degree: 4"
