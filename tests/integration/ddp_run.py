@@ -1,4 +1,4 @@
-"""One process of several, started by test_ddp.py: `torchrun ddp_run.py FOLDER EPOCHS [resume]`."""
+"""One process of several, started by test_ddp.py: `torchrun ddp_run.py FOLDER EPOCHS [resume] [briefly]`."""
 
 import sys
 from pathlib import Path
@@ -32,5 +32,7 @@ def run(folder: Path, options: TrainOptions = OPTIONS, resume: bool = False) -> 
 
 if __name__ == "__main__":
     changed = OPTIONS.model_copy(update={"max_epochs": int(sys.argv[2])})
+    if "briefly" in sys.argv:
+        changed = changed.model_copy(update={"max_minutes": 0.03})
     trained = run(Path(sys.argv[1]), changed, resume="resume" in sys.argv)
     torch.save(trained.state_dict(), Path(sys.argv[1]) / f"weights_{torch.distributed.get_rank()}.pt")

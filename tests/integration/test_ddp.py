@@ -37,6 +37,13 @@ def test_two_processes_equal_one_and_can_be_resumed(tmp_path):
         assert mine == pytest.approx(theirs, rel=1e-8)
 
 
+def test_two_processes_end_together_when_the_time_is_up(tmp_path):
+    torchrun(tmp_path, "100000", "briefly")
+    first, second = (torch.load(tmp_path / f"weights_{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert len(log(tmp_path)) < 100000
+
+
 def test_the_comparison_can_tell_runs_apart(tmp_path):
     one, other = (run(tmp_path / str(s), OPTIONS.model_copy(update={"seed": s})).state_dict() for s in (0, 1))
     assert max(float((one[name] - other[name]).abs().max()) for name in one) > 1e-4
