@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from invarion.data.statistics import energy_scale, reference_energies
+from invarion.data.dataset import chunks, collate, samples
+from invarion.data.statistics import Explained, energy_scale, less_explained, reference_energies
 from invarion.exceptions import ConfigError, DataError
 from invarion.graphs import Graph, concatenate
 from invarion.neighbors import graph as build_graph
@@ -66,7 +68,7 @@ class Potential(DoubleBuffers):
     .. math:: E = \sum_i \Big( E^0_{Z_i} + V_i + \epsilon \sum_t u_{it} \Big), \qquad g_e = \partial E / \partial v_e
 
     with :math:`u` the network's terms, :math:`\epsilon` the scale, :math:`E^0` the reference energies and
-    V a repulsive core where the settings ask for one. Forces are
+    V the core, a repulsive or a pair potential, where the settings ask for one. Forces are
     :math:`F_i = \sum_{e: i(e) = i} g_e - \sum_{e: j(e) = i} g_e` and the strain derivative is
     :math:`W = \sum_e v_e \otimes g_e`, so that stress = W / V and virial = -W.
 
@@ -99,8 +101,8 @@ class Potential(DoubleBuffers):
         self.config = config
         self.species = tuple(int(z) for z in species)
         self.network = config.network(self.species) if network is None else network
-        repulsion = getattr(config, "repulsion", None)
-        self.core: nn.Module | None = None if repulsion is None else repulsion(self.species)
+        core = getattr(config, "core", None)
+        self.core: nn.Module | None = None if core is None else core(self.species)
         references = [0.0] * len(self.species) if references is None else list(references)
         if len(references) != len(self.species):
             raise ConfigError(f"{len(references)} references for {len(self.species)} species; give one for each, in eV")
@@ -140,8 +142,13 @@ class Potential(DoubleBuffers):
             # settings may depend on the structures (a basis chosen by them) and may fix the scale
             adapt = getattr(config, "adapted", None)
             config = config if adapt is None else adapt(atoms)
-            scale = getattr(config, "scale", None) or energy_scale(atoms, found)
-            potential = cls(config, species, list(found.energies), scale).to(dtype)
+            potential = cls(config, species, list(found.energies)).to(dtype)
+            explained = _fit_core(potential, atoms, found.method)
+            if explained is not None:
+                found = less_explained(found, atoms, explained.energy)
+                potential.references.copy_(torch.tensor(found.energies))
+            scale = getattr(config, "scale", None) or energy_scale(atoms, found, explained)
+            potential.scale.fill_(scale)
         calibrate = getattr(potential.network, "calibrate", None)
         if calibrate is not None:
             sample = build_graph(list(atoms[:: max(1, len(atoms) // 32)]), config.cutoff, potential.dtype)
@@ -177,13 +184,14 @@ class Potential(DoubleBuffers):
             raise DataError(_unknown(numbers[index < 0], self.species))
         return index
 
-    def forward(self, graph: Graph, forces: bool = True, stress: bool = False) -> Prediction:
+    def forward(self, graph: Graph, forces: bool = True, stress: bool = False, core: bool = True) -> Prediction:
         """Energies, and the derivatives asked for; differentiable to the parameters in training mode.
 
         Args:
             graph: a batch on the potential's device with edges up to its cutoff.
             forces: whether to compute forces.
             stress: whether to compute stress.
+            core: whether the core's share is in it; training takes it off the labels instead (`core_share`).
 
         Returns:
             Prediction of tensors.
@@ -192,22 +200,35 @@ class Potential(DoubleBuffers):
             DataError: an element that the potential does not know.
         """
         index = self.species_index(graph.species)
-        derive = forces or stress
-        vectors = graph.vectors.detach().to(self.dtype).requires_grad_(derive)
-        with torch.set_grad_enabled(derive or torch.is_grad_enabled()):
-            network_terms = self._terms(graph._replace(vectors=vectors), index)
-            g = _edge_derivative(network_terms, vectors, self.training) if derive else None
+        vectors = graph.vectors.detach().to(self.dtype).requires_grad_(forces or stress)
+        with torch.set_grad_enabled(forces or stress or torch.is_grad_enabled()):
+            moved = graph._replace(vectors=vectors)
+            network_terms = self.network(moved, index)
+            repelled = self.core(moved, index).double() if core and self.core is not None else None
+            total = network_terms.sum() if repelled is None else network_terms.sum() + repelled.sum() / self.scale
+            g = _edge_derivative(total, vectors, self.training) if forces or stress else None
         terms = self._with_references(network_terms, index)
-        energies = terms.sum(1)
+        if repelled is not None:
+            terms = torch.cat([terms[:, :1] + repelled[:, None], terms[:, 1:]], dim=1)
         slope = None if g is None else g * self.scale.to(g.dtype)
-        detach = _same if self.training else torch.Tensor.detach
-        return Prediction(
-            energy=detach(_sum_by(energies, graph.system, graph.n_systems)),
-            forces=detach(_forces(slope, graph)) if forces and slope is not None else None,
-            stress=detach(_stress(slope, vectors, graph)) if stress and slope is not None else None,
-            energies=detach(energies),
-            terms=detach(terms),
-        )
+        found = _prediction(terms, slope, vectors, graph, forces, stress)
+        return found if self.training else Prediction(*(None if x is None else x.detach() for x in found))
+
+    def core_share(self, graph: Graph, forces: bool = True, stress: bool = False) -> Prediction | None:
+        """What the core alone says of a batch, in float64, without references; None where there is no core.
+
+        Args:
+            graph: as for `forward`.
+            forces: whether to compute forces.
+            stress: whether to compute stress.
+        """
+        if self.core is None:
+            return None
+        vectors = graph.vectors.detach().double().requires_grad_()
+        with torch.enable_grad():
+            terms = self.core(graph._replace(vectors=vectors), self.species_index(graph.species)).double()[:, None]
+            slope = _edge_derivative(terms.sum(), vectors, False)
+        return _prediction(terms.detach(), slope, vectors.detach(), graph, forces, stress)
 
     def predict(self, atoms: "Sequence[Atoms] | Atoms", stress: bool = True) -> Prediction:
         """Energies, forces and stress of structures as numpy arrays; works through long lists in parts.
@@ -236,12 +257,14 @@ class Potential(DoubleBuffers):
     def _parts(self, structures: "Sequence[Atoms]") -> Any:
         """Batches of whole structures with about `_EDGES_AT_ONCE` edges each."""
         waiting: list[Graph] = []
+        edges = 0
         for where, structure in enumerate(structures):
             self.refuse_unknown(structure, place(structure, where))
             waiting.append(build_graph(structure, self.cutoff, self.dtype, self.device))
-            if sum(len(g.centers) for g in waiting) >= _EDGES_AT_ONCE:
+            edges += len(waiting[-1].centers)
+            if edges >= _EDGES_AT_ONCE:
                 yield concatenate(waiting)
-                waiting = []
+                waiting, edges = [], 0
         if waiting:
             yield concatenate(waiting)
 
@@ -259,26 +282,32 @@ class Potential(DoubleBuffers):
         if unknown:
             raise DataError(f"{where}: {_unknown(torch.tensor(sorted(unknown)), self.species)}")
 
-    def _terms(self, graph: Graph, index: Tensor) -> Tensor:
-        """What the network says, in its units; the repulsive core, which is in eV, goes into the first term."""
-        terms = self.network(graph, index)
-        if self.core is None:
-            return terms
-        core = self.core(graph, index) / self.scale.to(terms.dtype)
-        return torch.cat([terms[:, :1] + core[:, None], terms[:, 1:]], dim=1)
-
     def _with_references(self, network_terms: Tensor, index: Tensor) -> Tensor:
         terms = network_terms.double() * self.scale
         first = terms[:, :1] + self.references[index][:, None]
         return torch.cat([first, terms[:, 1:]], dim=1)
 
 
-def _edge_derivative(terms: Tensor, vectors: Tensor, create_graph: bool) -> Tensor:
-    """dE/dvectors (E, 3) in network units: the only call of autograd for a physical derivative."""
-    if not terms.requires_grad:
+def _edge_derivative(energy: Tensor, vectors: Tensor, create_graph: bool) -> Tensor:
+    """dE/dvectors (E, 3) in the energy's unit: the only call of autograd for a physical derivative."""
+    if not energy.requires_grad:
         return torch.zeros_like(vectors)
-    (g,) = torch.autograd.grad(terms.sum(), vectors, create_graph=create_graph, allow_unused=True)
+    (g,) = torch.autograd.grad(energy, vectors, create_graph=create_graph, allow_unused=True)
     return torch.zeros_like(vectors) if g is None else g
+
+
+def _prediction(
+    terms: Tensor, slope: Tensor | None, vectors: Tensor, graph: Graph, forces: bool, stress: bool
+) -> Prediction:
+    """Of a batch whose atoms have these terms (N, T) in eV; slope (E, 3) is dE/dvectors in eV/Angstrom."""
+    energies = terms.sum(1)
+    return Prediction(
+        energy=_sum_by(energies, graph.system, graph.n_systems),
+        forces=_forces(slope, graph) if forces and slope is not None else None,
+        stress=_stress(slope, vectors, graph) if stress and slope is not None else None,
+        energies=energies,
+        terms=terms,
+    )
 
 
 def _forces(g: Tensor, graph: Graph) -> Tensor:
@@ -321,5 +350,19 @@ def _join(parts: Sequence[Any]) -> Any:
     return torch.cat(list(parts)).double().cpu().numpy()
 
 
-def _same(tensor: Tensor) -> Tensor:
-    return tensor
+def _fit_core(potential: Potential, atoms: "Sequence[Atoms]", method: str) -> Explained | None:
+    """Fit the core to structures, where it can be, and say what it explains of all their labels."""
+    fit: Any = getattr(potential.core, "fit", None)
+    if fit is None:
+        return None
+    every = samples(atoms, potential.cutoff)
+    edges = sum(len(each.graph.centers) for each in every)
+    some = collate(every[:: max(1, round(edges / _EDGES_AT_ONCE))])
+    index = potential.species_index(some.graph.species)
+    above = _sum_by(potential.references[index], some.graph.system, some.graph.n_systems)
+    labels = some.labels._replace(energy=some.labels.energy - above)
+    fit(some._replace(labels=labels), index, method == "least_squares")
+    shares = [potential.core_share(part.graph) for part in chunks(every, _EDGES_AT_ONCE)]
+    return Explained(
+        *(np.concatenate([getattr(share, name).numpy() for share in shares]) for name in Explained._fields)
+    )

@@ -5,6 +5,7 @@ import torch
 
 import invarion as inv
 from invarion.models.committee import CommitteeConfig
+from invarion.models.pairs import PairPotential
 from invarion.potential import Potential
 
 SPECIES = (1, 6, 8)
@@ -21,6 +22,7 @@ MODELS = {
     ),
     "hip_hop_nn_rank4": lambda: inv.hip_hop_nn(**SIZES, max_rank=4, max_degree=4, resnet=12),
     "hip_hop_nn_messages": lambda: inv.hip_hop_nn(**SIZES, message_rank=2, interaction_activation="wide_silu"),
+    "hip_hop_nn_pairs": lambda: inv.hip_hop_nn(**SIZES, pair_potential=True),
     "committee": lambda: CommitteeConfig(members=(inv.hip_nn(**SIZES, zbl=(0.8, 1.6)), inv.hip_hop_nn(**SIZES))),
     "ace_full": lambda: inv.ace(cutoff=3.5, n_radial=(4, 2, 2), max_rank=2, basis="full"),
     "ace_reduced_network": lambda: inv.ace(cutoff=3.5, n_radial=2, max_rank=2, readout="mlp", hidden=(6, 5)),
@@ -41,6 +43,9 @@ def random_potential(config, dtype, seed: int = 0) -> Potential:
         for name, parameter in potential.network.named_parameters():
             if "readouts." in name:
                 torch.nn.init.normal_(parameter)
+        for module in potential.modules():
+            if isinstance(module, PairPotential):
+                module.coefficients.normal_()
     return potential.eval()
 
 

@@ -1,6 +1,8 @@
 """Samples: structures as graphs with their labels as tensors, and batches of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +92,18 @@ def collate(parts: Sequence[Sample]) -> Sample:
         raise DataError("there is nothing to make a batch of")
     fields = zip(*(part.labels for part in parts), strict=True)
     return Sample(concatenate([part.graph for part in parts]), Labels(*(torch.cat(field) for field in fields)))
+
+
+def chunks(parts: Sequence[Sample], edges: int) -> Iterator[Sample]:
+    """Batches of consecutive samples with about so many edges each.
+
+    Args:
+        parts: all of one dtype and device.
+        edges: after which a batch is closed.
+    """
+    ends = np.cumsum([len(part.graph.centers) for part in parts])
+    for _, group in groupby(zip(ends // max(1, edges), parts, strict=True), key=itemgetter(0)):
+        yield collate([part for _, part in group])
 
 
 def _separate(whole: Graph) -> list[Graph]:

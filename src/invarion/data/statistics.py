@@ -51,6 +51,18 @@ class ReferenceEnergies(NamedTuple):
         return float(np.asarray(self.energies)[np.searchsorted(self.species, numbers)].sum())
 
 
+class Explained(NamedTuple):
+    """What is known of labels before a network learns, in the order of the structures.
+
+    Attributes:
+        energy: (S,) eV.
+        forces: (N, 3) eV/Angstrom.
+    """
+
+    energy: NDArray[np.float64]
+    forces: NDArray[np.float64]
+
+
 def reference_energies(atoms: Sequence[Atoms], method: Method = "least_squares") -> ReferenceEnergies:
     r"""Energies per element, :math:`E \approx \sum_Z n_Z E^0_Z` with :math:`n_Z` the number of atoms of element Z.
 
@@ -90,7 +102,24 @@ def reference_energies(atoms: Sequence[Atoms], method: Method = "least_squares")
     raise DataError(f"references: {method!r}; allowed are 'least_squares', 'isolated', 'zero' or a dict element -> eV")
 
 
-def energy_scale(atoms: Sequence[Atoms], references: ReferenceEnergies) -> float:
+def less_explained(
+    references: ReferenceEnergies, atoms: Sequence[Atoms], energy: NDArray[np.float64]
+) -> ReferenceEnergies:
+    """The reference energies where a part of every energy is accounted for; those that were not fitted stay.
+
+    Args:
+        references: fitted to whole energies.
+        atoms: the labelled structures.
+        energy: (S,) eV, the part.
+    """
+    if references.method != "least_squares":
+        return references
+    known = np.isfinite([structure_labels(each, where=place(each, i)).energy for i, each in enumerate(atoms)])
+    shifts = np.linalg.lstsq(_compositions(atoms, references.species)[known], energy[known], rcond=None)[0]
+    return references._replace(energies=tuple((np.asarray(references.energies) - shifts).tolist()))
+
+
+def energy_scale(atoms: Sequence[Atoms], references: ReferenceEnergies, explained: Explained | None = None) -> float:
     """eV per unit of network output: the size of the forces times 1 Angstrom, else the spread of energies per atom.
 
     Force components beyond the largest 1 % are clipped, so that one broken structure does not set the scale.
@@ -98,18 +127,22 @@ def energy_scale(atoms: Sequence[Atoms], references: ReferenceEnergies) -> float
     Args:
         atoms: labelled structures.
         references: their reference energies.
+        explained: what of their labels is known beside these.
 
     Returns:
         A number > 0; 1 where there is nothing to go by.
     """
     labels = [structure_labels(structure, where=place(structure, i)) for i, structure in enumerate(atoms)]
-    forces = [each.forces.ravel() for each in labels if each.forces is not None]
+    zeros = Explained(np.zeros(len(atoms)), np.zeros((sum(map(len, atoms)), 3)))
+    known = zeros if explained is None else explained
+    known_forces = np.split(known.forces, np.cumsum([len(structure) for structure in atoms])[:-1])
+    forces = [(own.forces - f).ravel() for own, f in zip(labels, known_forces, strict=True) if own.forces is not None]
     if forces:
         size = _clipped_rms(np.concatenate(forces))
     else:
         residual = [
-            (each.energy - references.of(structure.numbers)) / len(structure)
-            for structure, each in zip(atoms, labels, strict=True)
+            (each.energy - share - references.of(structure.numbers)) / len(structure)
+            for structure, each, share in zip(atoms, labels, known.energy, strict=True)
         ]
         finite = np.array(residual)[np.isfinite(residual)]
         size = _clipped_rms(finite - finite.mean()) if len(finite) else 0.0
@@ -187,8 +220,7 @@ def _least_squares(atoms: Sequence[Atoms], species: tuple[int, ...]) -> Referenc
             f"none of the {len(atoms)} structures ({place(atoms[0], 0)}, ...) carries an energy, so reference energies "
             "cannot be fitted; name the key of the energies with keys=, or give references='zero' or a dict"
         )
-    counts = np.array([[np.count_nonzero(each.numbers == z) for z in species] for each in atoms], dtype=np.float64)
-    solution, _, rank, _ = np.linalg.lstsq(counts[known], energies[known], rcond=None)
+    solution, _, rank, _ = np.linalg.lstsq(_compositions(atoms, species)[known], energies[known], rcond=None)
     found = ReferenceEnergies(species, tuple(solution.tolist()), "least_squares", int(rank))
     if found.deficiency:
         logging.getLogger(__name__).warning(
@@ -197,6 +229,10 @@ def _least_squares(atoms: Sequence[Atoms], species: tuple[int, ...]) -> Referenc
             rank, len(species), ", ".join(chemical_symbols[z] for z in species),
         )  # fmt: skip
     return found
+
+
+def _compositions(atoms: Sequence[Atoms], species: tuple[int, ...]) -> NDArray[np.float64]:
+    return np.array([[np.count_nonzero(each.numbers == z) for z in species] for each in atoms], dtype=np.float64)
 
 
 def _isolated(atoms: Sequence[Atoms], species: tuple[int, ...]) -> tuple[float, ...]:

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from invarion.exceptions import ConfigError
 from invarion.graphs import Graph
 from invarion.models.ace import AceConfig
+from invarion.models.cores import Cores
 from invarion.models.hip_config import HipHopNNConfig, HipNNConfig, HipNNTSConfig
+from invarion.models.zbl import ZblCore
 from invarion.potential import DoubleBuffers
 
 MemberConfig = Annotated[HipNNConfig | HipNNTSConfig | HipHopNNConfig | AceConfig, Field(discriminator="kind")]
@@ -44,38 +46,26 @@ class CommitteeConfig(BaseModel):
         """Angstrom."""
         return self.members[0].cutoff
 
-    def repulsion(self, species: tuple[int, ...]) -> nn.Module | None:
-        """The mean of the members' repulsive cores, if any has one."""
-        cores = [member.repulsion(species) for member in self.members]
+    def core(self, species: tuple[int, ...]) -> nn.Module | None:
+        """The mean of the members' cores, if any has one."""
+        cores = [member.core(species) for member in self.members]
         known = [core for core in cores if core is not None]
         if not known:
             return None
-        alike = len(known) == len(cores) and all(
-            torch.equal(core.inner, known[0].inner) and torch.equal(core.outer, known[0].outer) for core in known
-        )
-        return known[0] if alike else MeanCore(known, len(cores))
+        return known[0] if len(known) == len(cores) and _alike(known) else Cores(known, len(cores))
 
     def network(self, species: tuple[int, ...]) -> "CommitteeNetwork":
         """The members' networks with random weights for these atomic numbers."""
         return CommitteeNetwork([member.network(species) for member in self.members])
 
 
-class MeanCore(nn.Module):
-    """The mean of repulsive cores that set in at different distances.
-
-    Args:
-        cores: those of the members that have one.
-        n_members: by which their sum is divided.
-    """
-
-    def __init__(self, cores: Sequence[nn.Module], n_members: int) -> None:
-        super().__init__()
-        self.cores = nn.ModuleList(cores)
-        self.n_members = n_members
-
-    def forward(self, graph: Graph, index: Tensor) -> Tensor:
-        """Repulsion energies (N,) in eV."""
-        return torch.stack([core(graph, index) for core in self.cores]).sum(0) / self.n_members
+def _alike(cores: Sequence[nn.Module]) -> bool:
+    """Whether these are one and the same repulsion; what is fitted to data may differ."""
+    repulsions = [core for core in cores if isinstance(core, ZblCore)]
+    return len(repulsions) == len(cores) and all(
+        torch.equal(core.inner, repulsions[0].inner) and torch.equal(core.outer, repulsions[0].outer)
+        for core in repulsions
+    )
 
 
 class CommitteeNetwork(DoubleBuffers):

@@ -100,11 +100,11 @@ def hip_hop_nn(
         message_rank: atoms hand on their tensors up to this rank, or "all", besides their features; 0: features alone,
             as in the published networks.
         size: "small" (32 features, 1 interaction), "medium" (64, 2) or "large" (64, 3), each with 1 atom layer,
-            messages of all ranks between interactions and nearly linear interactions
-            (`interaction_activation="wide_silu"`); every one of these can be overruled. "medium" is the default where
-            none of n_features, n_interactions and n_atom_layers is given. Where one of them is given without a size,
-            the layout is the published one: the others are 64, 2 and 3, and features alone travel. To change a number
-            of the default network, say size="medium" beside it.
+            messages of all ranks between interactions, nearly linear interactions
+            (`interaction_activation="wide_silu"`) and a pair potential; every one of these can be overruled. "medium"
+            is the default where none of n_features, n_interactions and n_atom_layers is given. Where one of them is
+            given without a size, the layout is the published one: the others are 64, 2 and 3, and features alone
+            travel. To change a number of the default network, say size="medium" beside it.
         settings: `soft_min`, `soft_max` (Angstrom, centres of the innermost and outermost sensitivity; by default just
             inside the data's smallest distance, and 0.9 cutoff), `sensitivity_width` (their standard deviation in 1/r
             at the start, as a part of 1/soft_min; by default 0.15, or the published 1 / (2 n_sensitivities) where that
@@ -113,7 +113,9 @@ def hip_hop_nn(
             `activation` ("silu", "wide_silu", which is nearly linear, or "softplus", the published one),
             `interaction_activation` (of interactions; in a size of HIP-HOP-NN "wide_silu", otherwise `activation`),
             `zbl` (a nuclear repulsion at short range. True: it begins inside the smallest distance of every pair of
-            elements in the training structures; or (inner, outer) in Angstrom, or {"C-H": (inner, outer), ...}).
+            elements in the training structures; or (inner, outer) in Angstrom, or {"C-H": (inner, outer), ...}),
+            `pair_potential` (True in a size of HIP-HOP-NN: a nuclear repulsion and smooth functions of distance,
+            fitted to the structures by least squares before a network learns the rest; see `PairPotential`).
 
     Returns:
         A frozen config, equal to the `model` section of a YAML file.

@@ -14,9 +14,11 @@ from invarion.data.statistics import smallest_distances
 from invarion.exceptions import ConfigError
 from invarion.invariants import InvariantBasis
 from invarion.models.activations import Activation, activation_function
+from invarion.models.cores import joined
 from invarion.models.heads import BasisHead, NormHead, ScalarHead
 from invarion.models.hip import HipNetwork, Layout
 from invarion.models.normalization import Normalization
+from invarion.models.pairs import PairPotential
 from invarion.models.radial import CutoffFunction, Sensitivities
 from invarion.models.zbl import ZblCore, core_ranges, out_of_reach
 
@@ -34,7 +36,9 @@ SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """What a size stands for where these are not given."""
-_RECIPE = MappingProxyType({"n_atom_layers": 1, "message_rank": "all", "interaction_activation": "wide_silu"})
+_RECIPE = MappingProxyType(
+    {"n_atom_layers": 1, "message_rank": "all", "interaction_activation": "wide_silu", "pair_potential": True}
+)
 HOP_SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "small": MappingProxyType({"n_features": 32, "n_interactions": 1, **_RECIPE}),
@@ -94,6 +98,7 @@ class HipConfig(BaseModel):
     activation: Activation = "silu"
     interaction_activation: Activation | None = None
     zbl: bool | Range | dict[str, Range] = False
+    pair_potential: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -153,13 +158,15 @@ class HipConfig(BaseModel):
         """Centre of the outermost sensitivity in Angstrom."""
         return self.soft_max or 0.9 * self.cutoff
 
-    def repulsion(self, species: tuple[int, ...]) -> ZblCore | None:
-        """The repulsive core, if it is asked for."""
-        if self.zbl is False:
-            return None
-        if isinstance(self.zbl, tuple):
-            return ZblCore(species, *self.zbl)
-        return ZblCore(species, *core_ranges({} if self.zbl is True else self.zbl, species))
+    def core(self, species: tuple[int, ...]) -> nn.Module | None:
+        """What acts between pairs of atoms beside the network, if anything: a repulsion, a pair potential, or both."""
+        cores: list[nn.Module] = [PairPotential(species, self.cutoff)] if self.pair_potential else []
+        if self.zbl is not False:
+            ranges = (
+                self.zbl if isinstance(self.zbl, tuple) else core_ranges({} if self.zbl is True else self.zbl, species)
+            )
+            cores.append(ZblCore(species, *ranges))
+        return joined(cores)
 
     def adapted(self, atoms: "Sequence[Atoms]") -> Self:
         """These settings with the reach of the core written out, where it follows from the structures (zbl is True).

@@ -110,7 +110,7 @@ def train(
     require_single(potential, "train")
     _check_sets(potential, train, valid, options)
     dtype, device = _whereabouts(potential, options)
-    pack = partial(_pack, cutoff=potential.cutoff, dtype=dtype, device=device)
+    pack = partial(_pack, potential=potential, dtype=dtype, device=device)
     with frozen(potential, options.freeze), left_as_found():
         packed, packed_valid = pack(train), pack(valid) if valid else None
         run = _Run(
@@ -260,8 +260,10 @@ def _check_sets(
             potential.refuse_unknown(structure, f"{name} structure {where}")
 
 
-def _pack(structures: "Sequence[Atoms]", cutoff: float, dtype: torch.dtype, device: torch.device) -> PackedSet:
-    return PackedSet(samples(structures, cutoff, dtype), dtype, device)
+def _pack(structures: "Sequence[Atoms]", potential: Potential, dtype: torch.dtype, device: torch.device) -> PackedSet:
+    """A set whose targets are what the core leaves over: no step needs to compute it."""
+    core_share = partial(potential.core_share, stress=True)
+    return PackedSet(samples(structures, potential.cutoff, dtype), dtype, device, core_share)
 
 
 def _whereabouts(potential: Potential, options: TrainOptions) -> tuple[torch.dtype, torch.device]:
