@@ -1,5 +1,7 @@
 """A pair potential under a network: what two atoms do to each other on the average, and at distances never seen."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from scipy.sparse import coo_array, csr_array, diags_array, vstack
@@ -8,8 +10,9 @@ from torch import Tensor
 
 from invarion.data.dataset import Sample
 from invarion.graphs import Graph
+from invarion.models.environment import runs_fused
 from invarion.models.radial import cutoff_value
-from invarion.models.zbl import zbl_energy
+from invarion.models.zbl import COULOMB, DECAYS, STRENGTHS, inverse_length
 from invarion.potential import DoubleBuffers
 
 N_FUNCTIONS = 8
@@ -41,31 +44,25 @@ class PairPotential(DoubleBuffers):
     """
 
     coefficients: Tensor
-    numbers: Tensor
+    charges: Tensor
+    scales: Tensor
 
     def __init__(self, species: tuple[int, ...], cutoff: float) -> None:
         super().__init__()
         self.cutoff = cutoff
         shape = (len(species), len(species), 1 + N_FUNCTIONS)
         self.register_buffer("coefficients", torch.zeros(shape, dtype=torch.float64))
-        self.register_buffer("numbers", torch.tensor(species, dtype=torch.float64), persistent=False)
+        numbers = torch.tensor(species, dtype=torch.float64, device="cpu")
+        charges, scales = COULOMB * numbers[:, None] * numbers, inverse_length(numbers[:, None], numbers)
+        self.register_buffer("charges", charges, persistent=False)
+        self.register_buffer("scales", scales, persistent=False)
 
     def forward(self, graph: Graph, index: Tensor) -> Tensor:
         """Energies (N,) in eV, float64, of a batch whose atoms have species indices index (N,)."""
-        a, b = index[graph.centers], index[graph.neighbors]
-        distances = torch.linalg.vector_norm(graph.vectors.double(), dim=1)
-        pairs = (self.functions(distances, a, b) * self.coefficients[a, b]).sum(1)
-        return distances.new_zeros(graph.n_atoms).index_add(0, graph.centers, 0.5 * pairs)
-
-    def functions(self, distances: Tensor, a: Tensor, b: Tensor) -> Tensor:
-        """What is weighted by coefficients: (E, 1 + K) in eV, for distances (E,) and species indices a and b (E,)."""
-        x = torch.exp(-distances / _LENGTH)
-        t = 2.0 * x - 1.0
-        chebyshev = [x, x * t]
-        while len(chebyshev) < N_FUNCTIONS:
-            chebyshev.append(2.0 * t * chebyshev[-1] - chebyshev[-2])
-        every = [zbl_energy(distances, self.numbers[a], self.numbers[b]), *chebyshev]
-        return torch.stack(every, dim=1) * cutoff_value(distances, self.cutoff)[:, None]
+        edges = (graph.vectors, graph.centers, graph.neighbors, index)
+        every = (*edges, self.coefficients, self.charges, self.scales, self.cutoff, _LENGTH)
+        energies = _fused_pairs(*every) if runs_fused(graph.vectors) else plain_pairs(*every)
+        return energies.new_zeros(graph.n_atoms).index_add(0, graph.centers, energies)
 
     def fit(self, sample: Sample, index: Tensor, open_references: bool) -> None:
         r"""Coefficients by damped least squares of what the repulsion leaves over of forces and energies.
@@ -88,10 +85,57 @@ class PairPotential(DoubleBuffers):
         rows, target = _equations(self, sample, index, open_references)
         if not len(target):
             return
-        place = _unordered(len(self.numbers))
+        place = _unordered(len(self.charges))
         n_coefficients = (int(place.max()) + 1) * N_FUNCTIONS
         found = _solve(rows, target, n_coefficients)
         self.coefficients[..., 1:] = torch.from_numpy(found).view(-1, N_FUNCTIONS)[place].to(self.coefficients.device)
+
+
+def plain_pairs(
+    vectors: Tensor,
+    centers: Tensor,
+    neighbors: Tensor,
+    index: Tensor,
+    coefficients: Tensor,
+    charges: Tensor,
+    scales: Tensor,
+    cutoff: float,
+    length: float,
+) -> Tensor:
+    """Half of the energy of every edge's pair, (E,) in eV, float64, in plain torch operations.
+
+    Args:
+        vectors: (E, 3) in Angstrom.
+        centers, neighbors: (E,) atoms at the ends.
+        index: (N,) species indices of atoms.
+        coefficients: (S, S, 1 + K) in eV, the first without unit.
+        charges: (S, S), e^2 Z Z' / (4 pi epsilon_0) in eV Angstrom.
+        scales: (S, S), inverse screening lengths in 1/Angstrom.
+        cutoff: Angstrom.
+        length: over which functions vary, Angstrom.
+    """
+    a, b = index[centers], index[neighbors]
+    distances = torch.linalg.vector_norm(vectors.double(), dim=1)
+    values = pair_functions(distances, charges[a, b], scales[a, b], cutoff, length)
+    return 0.5 * (values * coefficients[a, b]).sum(1)
+
+
+def pair_functions(distances: Tensor, charges: Tensor, scales: Tensor, cutoff: float, length: float) -> Tensor:
+    """What coefficients weight: (E, 1 + K) in eV, of distances (E,) between charges (E,); see `plain_pairs`."""
+    screened = sum(s * torch.exp(-d * scales * distances) for s, d in zip(STRENGTHS, DECAYS, strict=True))
+    x = torch.exp(-distances / length)
+    t = 2.0 * x - 1.0
+    chebyshev = [x, x * t]
+    while len(chebyshev) < N_FUNCTIONS:
+        chebyshev.append(2.0 * t * chebyshev[-1] - chebyshev[-2])
+    every = [charges / distances * screened, *chebyshev]
+    return torch.stack(every, dim=1) * cutoff_value(distances, cutoff)[:, None]
+
+
+def _fused_pairs(*arguments: Any) -> Tensor:
+    from invarion.models.kernels.pairs_ops import pair_energies
+
+    return pair_energies(*arguments)[0]
 
 
 def _solve(rows: csr_array, target: np.ndarray, n_coefficients: int) -> np.ndarray:
@@ -111,11 +155,11 @@ def _equations(
 ) -> tuple[csr_array, np.ndarray]:
     """Weighted rows of (coefficients, references), and what they should give beyond the repulsion."""
     graph, labels = sample
-    n_species = len(pairs.numbers)
+    n_species = len(pairs.charges)
     a, b = index[graph.centers], index[graph.neighbors]
     place, lengths = _unordered(n_species)[a, b], torch.linalg.vector_norm(graph.vectors, dim=1)
     width = n_species * (n_species + 1) // 2 * N_FUNCTIONS
-    values, slopes = _with_slopes(pairs, lengths, a, b)
+    values, slopes = _with_slopes(lengths, pairs.charges[a, b], pairs.scales[a, b], pairs.cutoff)
     columns = (place[:, None] * N_FUNCTIONS + torch.arange(N_FUNCTIONS))[:, None].expand(-1, 3, -1)
     units = graph.vectors / lengths[:, None]
     pulls = units[:, :, None] * slopes[:, None]  # what an edge does to its center; the neighbour has an edge of its own
@@ -161,10 +205,10 @@ def _sparse(values: Tensor, rows: Tensor, columns: Tensor, shape: tuple[int, int
     return coo_array((values.flatten().numpy(), (rows.flatten().numpy(), columns.flatten().numpy())), shape).tocsr()
 
 
-def _with_slopes(pairs: PairPotential, distances: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def _with_slopes(distances: Tensor, charges: Tensor, scales: Tensor, cutoff: float) -> tuple[Tensor, Tensor]:
     """Functions (E, 1 + K) and their slopes, in eV and eV/Angstrom."""
     distances = distances.detach().requires_grad_()
-    values = pairs.functions(distances, a, b)
+    values = pair_functions(distances, charges, scales, cutoff, _LENGTH)
     slopes = [torch.autograd.grad(column.sum(), distances, retain_graph=True)[0] for column in values.unbind(1)]
     return values.detach(), torch.stack(slopes, dim=1)
 

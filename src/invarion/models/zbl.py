@@ -17,8 +17,8 @@ Range = tuple[float, float]
 COULOMB = Hartree * Bohr
 """e^2 / (4 pi epsilon_0) in eV Angstrom."""
 
-_STRENGTHS = (0.18175, 0.50986, 0.28022, 0.02817)
-_DECAYS = (3.19980, 0.94229, 0.40290, 0.20162)
+STRENGTHS = (0.18175, 0.50986, 0.28022, 0.02817)
+DECAYS = (3.19980, 0.94229, 0.40290, 0.20162)
 _LENGTH = 0.46850  # Angstrom
 _INNER, _OUTER = 0.5, 0.75  # of the sum of covalent radii, for pairs that nothing is known of
 _BEGIN, _END = 0.7, 0.9  # of the smallest distance, where structures say it
@@ -85,8 +85,13 @@ def zbl_energy(distances: Tensor, z1: Tensor, z2: Tensor) -> Tensor:
 
 def _screening(z1: Tensor, z2: Tensor) -> list[tuple[float, Tensor]]:
     """Strength and decay in 1/Angstrom of each exponential."""
-    scale = (z1**0.23 + z2**0.23) / _LENGTH
-    return [(strength, decay * scale) for strength, decay in zip(_STRENGTHS, _DECAYS, strict=True)]
+    scale = inverse_length(z1, z2)
+    return [(strength, decay * scale) for strength, decay in zip(STRENGTHS, DECAYS, strict=True)]
+
+
+def inverse_length(z1: Tensor, z2: Tensor) -> Tensor:
+    """1/a in 1/Angstrom, the inverse of the length over which nuclei z1 and z2 are screened."""
+    return (z1**0.23 + z2**0.23) / _LENGTH
 
 
 def core_ranges(known: Mapping[str, Range], species: tuple[int, ...]) -> tuple[Tensor, Tensor]:

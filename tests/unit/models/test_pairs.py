@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import invarion as inv
+from invarion.models.environment import use_kernel
 from invarion.models.pairs import PairPotential
 from invarion.neighbors import graph
 from springs import molecules
@@ -165,3 +166,23 @@ def test_a_committee_keeps_those_of_its_members(tmp_path):
     assert (again.predict(tested).forces == joint.predict(tested).forces).all()
     for member, potential in zip(inv.committees.members(again), each, strict=True):
         np.testing.assert_allclose(member.predict(tested).forces, potential.predict(tested).forces, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_kernel_gives_what_plain_operations_give(dtype):
+    core = fitted(clusters(40)).core
+    close = [
+        Atoms("OHO", [(0, 0, 0), (0, 0, 0.2), (3.9, 0, 0)])
+    ]  # nearly on top of each other, and nearly out of reach
+    g = graph(clusters(5, seed=4) + close, CUTOFF, dtype)
+    index = torch.searchsorted(torch.tensor([1, 8]), g.species)
+    found = []
+    for kernel in ("auto", "torch"):
+        vectors = g.vectors.clone().requires_grad_()
+        with use_kernel(kernel):
+            energies = core(g._replace(vectors=vectors), index)
+            (slopes,) = torch.autograd.grad(energies.sum(), vectors, create_graph=True)
+        (curvatures,) = torch.autograd.grad(slopes[:, 0].sum(), vectors)
+        found.append((energies.detach(), slopes.detach(), curvatures))
+    for fused, plain in zip(*found, strict=True):
+        torch.testing.assert_close(fused, plain, rtol=1e-12 if dtype == torch.float64 else 2e-6, atol=1e-9)
