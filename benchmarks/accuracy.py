@@ -26,15 +26,19 @@ import numpy as np
 import yaml
 from ase.io import write
 
+import invarion as inv
 from accuracy_data import Data, benchmarks, composition_energies, reference
 from accuracy_errors import errors
 from accuracy_pages import draw, short, table
+from invarion.configuration.text import build_model
 from measure import circumstances
 from speed import MODULES, interpreter
 
 HERE = Path(__file__).parent
 CONTESTANTS = ("invarion", "hippynn:hop", "hippynn:ts1", "mace", "nequip")
 SMOKE_MINUTES = 0.1
+OF_A_RUN = {"basis", "max_epochs", "max_minutes", "progress", "seed"}
+"""Settings that differ from one run to the next, or are named by others."""
 
 
 class Job(NamedTuple):
@@ -82,7 +86,7 @@ def run(job: Job, chosen: argparse.Namespace) -> str:
         "n_tests": {name: len(frames) for name, frames in data.tests.items()},
     }
     if target.exists():
-        return _compare(json.loads(target.read_text()), asked)
+        return _compare(job, json.loads(target.read_text()), asked)
     references = composition_energies(data.train)
     started = time.perf_counter()
     try:
@@ -113,13 +117,29 @@ def _data(benchmark: str, folder: Path | None, smoke: bool) -> Data:
     return data.smallest() if smoke else data
 
 
-def _compare(stored: dict[str, Any], asked: dict[str, Any]) -> str:
+def _compare(job: Job, stored: dict[str, Any], asked: dict[str, Any]) -> str:
     """Whether a result that is there is the one that is asked for, as far as it says what was asked for then."""
     stored = {"n_tests": {name: found["n_structures"] for name, found in stored["test"].items()}, **stored}
     other = [f"{name} {stored[name]}, not {value}" for name, value in asked.items() if stored.get(name, value) != value]
-    if other:
+    if other := other or _defaults(job, stored):
         return f"FAILED: is there with {', '.join(other)}; choose another folder for --results, or delete it"
     return "is there"
+
+
+def _defaults(job: Job, stored: dict[str, Any]) -> list[str]:
+    """In which settings of ours a result differs from what the same words mean now; of peers, versions tell."""
+    if job.package != "invarion" or "settings" not in stored:
+        return []
+    found, asked = stored["settings"], _settings(job)
+    own = {"kind": "hip_hop_nn", "cutoff": benchmarks()[job.benchmark].cutoff, **asked.get("model", {})}
+    meant = {"model": build_model(own), "training": inv.TrainOptions(**asked.get("training", {}))}
+    return [
+        f"{name} {then!r}, not {value!r}"
+        for section, settings in meant.items()
+        for name, value in settings.model_dump(mode="json", exclude=OF_A_RUN).items()
+        # a setting that is newer than the result had the value of the field's own default
+        if (then := found[section].get(name, type(settings).model_fields[name].default)) != value
+    ]
 
 
 def _train(job: Job, data: Data, references: Any, folder: Path, python: str, threads: int) -> dict[str, Any]:

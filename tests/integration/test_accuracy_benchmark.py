@@ -42,6 +42,10 @@ def test_contestants_train_and_results_are_collected(tmp_path):
     assert (tmp_path / "time.png").stat().st_size > 5_000
     again = run(*arguments)
     assert again.stderr.count("is there\n") == 2
+    result = folder / "ethanol_200" / "invarion_0.1min_seed0.json"
+    result.write_text(result.read_text().replace('"learning_rate": 0.001', '"learning_rate": 0.5'))
+    refused = run(*arguments)
+    assert "FAILED: is there with learning_rate 0.5, not 0.001" in refused.stderr
 
 
 def test_a_result_of_other_settings_is_not_taken_for_this_one(tmp_path):

@@ -15,7 +15,7 @@ STORED = sorted(Path(__file__).parent.glob("*.inv"))
 
 def test_there_is_a_model_of_every_kind():
     kinds = {read_header(path)["config"]["kind"] for path in STORED}
-    assert kinds == {"hip_nn", "hip_nn_ts", "hip_hop_nn", "ace"}
+    assert kinds == {"hip_nn", "hip_nn_ts", "hip_hop_nn", "ace", "committee"}
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)

@@ -70,7 +70,7 @@ def _model(seen: Sight) -> Iterator[str]:
     yield "  max_rank: 3"
     yield "  max_degree: 4"
     yield "  basis: optimal  # or published, flexible, separating"
-    yield "  zbl: true  # a nuclear repulsion where no training structure has atoms so close"
+    yield "  pair_potential: true  # fitted first, the network learns the rest; atoms repel at any distance"
 
 
 def _training(seen: Sight) -> Iterator[str]:

@@ -62,6 +62,11 @@ def _of_size(data: Any, sizes: Mapping[str, Mapping[str, Any]]) -> Any:
     if not isinstance(size, str) or size not in sizes:
         raise ConfigError(f"size is {size!r}; give {', '.join(sizes)}, or n_features and n_interactions")
     meant = dict(sizes[size])
+    if meant.keys() <= given.keys() and any(given[name] != value for name, value in meant.items()):
+        raise ConfigError(
+            f"size is {size!r}, and all that it stands for is given, too ({', '.join(meant)}), as in the settings that a "
+            "run writes down; leave these out to get that size, or leave size out"
+        )
     if isinstance(given.get("n_features"), list | tuple):
         del meant["n_interactions"]  # there is a width for each
     return {**meant, **given}

@@ -79,12 +79,13 @@ class PairPotential(DoubleBuffers):
             sample: labelled structures, in float64; energies are what lies above the references.
             index: (N,) species indices of its atoms.
             open_references: whether energies per element are still open (e_Z is fitted along), or right (e_Z = 0).
+                Without labels or without pairs all stays zero.
         """
         self.coefficients.zero_()
-        self.coefficients[..., 0] = 1.0
         rows, target = _equations(self, sample, index, open_references)
-        if not len(target):
-            return
+        if not (len(target) and len(sample.graph.centers)):
+            return  # a repulsion that nothing makes up for would be worse than nothing
+        self.coefficients[..., 0] = 1.0
         place = _unordered(len(self.charges))
         n_coefficients = (int(place.max()) + 1) * N_FUNCTIONS
         found = _solve(rows, target, n_coefficients)

@@ -113,6 +113,14 @@ def test_it_is_nothing_before_it_is_fitted():
     assert not share(potential, clusters(3)).energy.any()
 
 
+def test_without_pairs_or_labels_it_stays_nothing():
+    apart = [Atoms("OH", [(0, 0, 0), (0, 0, 9.0)], info={"REF_energy": -7.0})]
+    assert not fitted(apart).core.coefficients.any()
+    unlabelled = [Atoms("OH", [(0, 0, 0), (0, 0, 1.0)])]
+    config = inv.hip_hop_nn(cutoff=CUTOFF, **SIZES)
+    assert not inv.Potential.from_data(config, unlabelled, references="zero").core.coefficients.any()
+
+
 def test_sizes_have_it_and_published_layouts_do_not():
     assert inv.hip_hop_nn(cutoff=5.0).pair_potential
     assert not inv.hip_hop_nn(cutoff=5.0, n_features=8).pair_potential

@@ -26,6 +26,7 @@ def test_hip_hop_nns_of_all_sizes_hand_on_their_tensors_between_interactions(siz
     config = inv.hip_hop_nn(5.0, size=size)
     assert (config.widths, config.n_atom_layers, config.message_rank) == (widths, 1, 3)
     assert config.interaction_activation == "wide_silu"
+    assert config.pair_potential
     assert len(config.network((1, 6)).messages) == len(widths) - 1
 
 
@@ -56,6 +57,14 @@ def test_what_a_size_stands_for_can_be_overruled():
     assert inv.hip_hop_nn(5.0, n_features=(8, 4), n_atom_layers=2, size="large", message_rank=1).model_dump(
         include={"n_features", "n_interactions", "n_atom_layers", "message_rank"}
     ) == {"n_features": (8, 4), "n_interactions": None, "n_atom_layers": 2, "message_rank": 1}
+
+
+@pytest.mark.parametrize("kind", ["hip_nn", "hip_hop_nn"])
+def test_a_size_beside_all_that_it_stands_for_is_refused(kind):
+    """As when `-o model.size=large` meets the settings that a run wrote down, where it would change nothing."""
+    written = getattr(inv, kind)(5.0).model_dump()
+    with pytest.raises(ValueError, match="size is 'large', and all that it stands for is given, too"):
+        model_config({**written, "size": "large"})
 
 
 def test_messages_can_be_left_out_of_a_size_and_asked_for_without_one():
