@@ -12,7 +12,7 @@ from torch import nn
 from invarion.checkpoint import spelled_out
 from invarion.exceptions import ConfigError
 from invarion.models.committee import CommitteeConfig, CommitteeNetwork
-from invarion.models.cores import Cores
+from invarion.models.pair_sum import PairSum
 from invarion.potential import Potential
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def committee(potentials: Sequence[Potential]) -> Potential:
     network = CommitteeNetwork([deepcopy(member.network) for member in single]).to(single[0].device, single[0].dtype)
     network.factors.copy_(scales / scales.mean())
     result = Potential(config, single[0].species, mean.tolist(), float(scales.mean()), network)
-    for own, member in zip(_cores(result), [member for member in single if member.core is not None], strict=False):
-        own.load_state_dict(cast(nn.Module, member.core).state_dict())
+    for own, member in zip(_pairs(result), [member for member in single if member.pairs is not None], strict=False):
+        own.load_state_dict(cast(nn.Module, member.pairs).state_dict())
     return result.to(single[0].device).eval()
 
 
@@ -86,21 +86,21 @@ def members(potential: Potential) -> list[Potential]:
     network = potential.network
     if not isinstance(network, CommitteeNetwork):
         return [potential]
-    config, found, cores = cast(CommitteeConfig, potential.config), [], _cores(potential)
+    config, found, pairs = cast(CommitteeConfig, potential.config), [], _pairs(potential)
     references, scales = potential.references.tolist(), potential.scale * network.factors.double()
     offsets = config.offsets or [[0.0] * len(references)] * len(config.members)
     for each, own, scale, above in zip(config.members, network.members, scales.tolist(), offsets, strict=True):
         shifted = [reference + offset for reference, offset in zip(references, above, strict=True)]
         member = Potential(each, potential.species, shifted, scale, own).to(potential.device)
-        if member.core is not None and cores:
-            member.core = cores.pop(0)
+        if member.pairs is not None and pairs:
+            member.pairs = pairs.pop(0)
         found.append(member.train(potential.training))
     return found
 
 
-def _cores(potential: Potential) -> list[nn.Module]:
-    """The cores of a committee's members, of those that have one; none where all share one."""
-    return list(potential.core.cores) if isinstance(potential.core, Cores) else []
+def _pairs(potential: Potential) -> list[nn.Module]:
+    """The pair potentials of a committee's members, of those that have one; none where all share one."""
+    return list(potential.pairs.parts) if isinstance(potential.pairs, PairSum) else []
 
 
 def require_single(potential: Potential, what: str) -> None:

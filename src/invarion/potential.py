@@ -68,7 +68,7 @@ class Potential(DoubleBuffers):
     .. math:: E = \sum_i \Big( E^0_{Z_i} + V_i + \epsilon \sum_t u_{it} \Big), \qquad g_e = \partial E / \partial v_e
 
     with :math:`u` the network's terms, :math:`\epsilon` the scale, :math:`E^0` the reference energies and
-    V the core, a repulsive or a pair potential, where the settings ask for one. Forces are
+    V a potential of pairs of atoms where the settings ask for one, a repulsion or a fitted one. Forces are
     :math:`F_i = \sum_{e: i(e) = i} g_e - \sum_{e: j(e) = i} g_e` and the strain derivative is
     :math:`W = \sum_e v_e \otimes g_e`, so that stress = W / V and virial = -W.
 
@@ -101,8 +101,8 @@ class Potential(DoubleBuffers):
         self.config = config
         self.species = tuple(int(z) for z in species)
         self.network = config.network(self.species) if network is None else network
-        core = getattr(config, "core", None)
-        self.core: nn.Module | None = None if core is None else core(self.species)
+        pairs = getattr(config, "pairs", None)
+        self.pairs: nn.Module | None = None if pairs is None else pairs(self.species)
         references = [0.0] * len(self.species) if references is None else list(references)
         if len(references) != len(self.species):
             raise ConfigError(f"{len(references)} references for {len(self.species)} species; give one for each, in eV")
@@ -143,7 +143,7 @@ class Potential(DoubleBuffers):
             adapt = getattr(config, "adapted", None)
             config = config if adapt is None else adapt(atoms)
             potential = cls(config, species, list(found.energies)).to(dtype)
-            explained = _fit_core(potential, atoms, found.method)
+            explained = _fit_pairs(potential, atoms, found.method)
             if explained is not None:
                 found = less_explained(found, atoms, explained.energy)
                 potential.references.copy_(torch.tensor(found.energies))
@@ -184,14 +184,14 @@ class Potential(DoubleBuffers):
             raise DataError(_unknown(numbers[index < 0], self.species))
         return index
 
-    def forward(self, graph: Graph, forces: bool = True, stress: bool = False, core: bool = True) -> Prediction:
+    def forward(self, graph: Graph, forces: bool = True, stress: bool = False, pairs: bool = True) -> Prediction:
         """Energies, and the derivatives asked for; differentiable to the parameters in training mode.
 
         Args:
             graph: a batch on the potential's device with edges up to its cutoff.
             forces: whether to compute forces.
             stress: whether to compute stress.
-            core: whether the core's share is in it; training takes it off the labels instead (`core_share`).
+            pairs: whether the pair potential is in it; training takes it off the labels instead (`pair_share`).
 
         Returns:
             Prediction of tensors.
@@ -204,29 +204,29 @@ class Potential(DoubleBuffers):
         with torch.set_grad_enabled(forces or stress or torch.is_grad_enabled()):
             moved = graph._replace(vectors=vectors)
             network_terms = self.network(moved, index)
-            repelled = self.core(moved, index).double() if core and self.core is not None else None
-            total = network_terms.sum() if repelled is None else network_terms.sum() + repelled.sum() / self.scale
+            share = self.pairs(moved, index).double() if pairs and self.pairs is not None else None
+            total = network_terms.sum() if share is None else network_terms.sum() + share.sum() / self.scale
             g = _edge_derivative(total, vectors, self.training) if forces or stress else None
         terms = self._with_references(network_terms, index)
-        if repelled is not None:
-            terms = torch.cat([terms[:, :1] + repelled[:, None], terms[:, 1:]], dim=1)
+        if share is not None:
+            terms = torch.cat([terms[:, :1] + share[:, None], terms[:, 1:]], dim=1)
         slope = None if g is None else g * self.scale.to(g.dtype)
         found = _prediction(terms, slope, vectors, graph, forces, stress)
         return found if self.training else Prediction(*(None if x is None else x.detach() for x in found))
 
-    def core_share(self, graph: Graph, forces: bool = True, stress: bool = False) -> Prediction | None:
-        """What the core alone says of a batch, in float64, without references; None where there is no core.
+    def pair_share(self, graph: Graph, forces: bool = True, stress: bool = False) -> Prediction | None:
+        """What the pair potential alone says of a batch, in float64, without references; None where there is none.
 
         Args:
             graph: as for `forward`.
             forces: whether to compute forces.
             stress: whether to compute stress.
         """
-        if self.core is None:
+        if self.pairs is None:
             return None
         vectors = graph.vectors.detach().double().requires_grad_()
         with torch.enable_grad():
-            terms = self.core(graph._replace(vectors=vectors), self.species_index(graph.species)).double()[:, None]
+            terms = self.pairs(graph._replace(vectors=vectors), self.species_index(graph.species)).double()[:, None]
             slope = _edge_derivative(terms.sum(), vectors, False)
         return _prediction(terms.detach(), slope, vectors.detach(), graph, forces, stress)
 
@@ -350,9 +350,9 @@ def _join(parts: Sequence[Any]) -> Any:
     return torch.cat(list(parts)).double().cpu().numpy()
 
 
-def _fit_core(potential: Potential, atoms: "Sequence[Atoms]", method: str) -> Explained | None:
-    """Fit the core to structures, where it can be, and say what it explains of all their labels."""
-    fit: Any = getattr(potential.core, "fit", None)
+def _fit_pairs(potential: Potential, atoms: "Sequence[Atoms]", method: str) -> Explained | None:
+    """Fit the pair potential to structures, where it can be, and say what it explains of all their labels."""
+    fit: Any = getattr(potential.pairs, "fit", None)
     if fit is None:
         return None
     every = samples(atoms, potential.cutoff)
@@ -362,7 +362,7 @@ def _fit_core(potential: Potential, atoms: "Sequence[Atoms]", method: str) -> Ex
     above = _sum_by(potential.references[index], some.graph.system, some.graph.n_systems)
     labels = some.labels._replace(energy=some.labels.energy - above)
     fit(some._replace(labels=labels), index, method == "least_squares")
-    shares = [potential.core_share(part.graph) for part in chunks(every, _EDGES_AT_ONCE)]
+    shares = [potential.pair_share(part.graph) for part in chunks(every, _EDGES_AT_ONCE)]
     return Explained(
         *(np.concatenate([getattr(share, name).numpy() for share in shares]) for name in Explained._fields)
     )

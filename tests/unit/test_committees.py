@@ -131,7 +131,7 @@ def test_cores_have_the_same_numbers_wherever_they_come_from(tmp_path):
     assert (before.forces == after.forces).all()
     for mine, theirs in zip(members(joint), potentials, strict=True):
         assert mine.predict(close).energy == pytest.approx(theirs.predict(close).energy, rel=1e-7)
-    assert joint.core.inner.dtype == torch.float64
+    assert joint.pairs.inner.dtype == torch.float64
 
 
 def test_the_random_state_is_left_alone(three):

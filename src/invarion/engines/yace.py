@@ -252,7 +252,7 @@ def _lammps_lines(potential: Potential, network: AceNetwork, path: str) -> tuple
 
     symbols = " ".join(chemical_symbols[z] for z in potential.species)
     name = os.path.basename(path)
-    if potential.core is None:
+    if potential.pairs is None:
         return ("pair_style pace", f"pair_coeff * * {name} {symbols}")
     core = [
         f"pair_coeff {i + 1} {j + 1} zbl {z1} {z2}"

@@ -49,7 +49,7 @@ def check_file(potential: Potential, path: str | os.PathLike[str]) -> tuple[floa
 def _without_core(potential: Potential, g: Graph) -> tuple[torch.Tensor, torch.Tensor]:
     """Energy and forces in float64 of all but the repulsive core, by the plain path."""
     plain = copy.deepcopy(potential).double().train()
-    plain.core = None
+    plain.pairs = None
     prediction = plain(g)
     return prediction.energy.detach()[0], prediction.forces.detach()
 

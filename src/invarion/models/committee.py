@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from invarion.exceptions import ConfigError
 from invarion.graphs import Graph
 from invarion.models.ace import AceConfig
-from invarion.models.cores import Cores
 from invarion.models.hip_config import HipHopNNConfig, HipNNConfig, HipNNTSConfig
+from invarion.models.pair_sum import PairSum
 from invarion.models.zbl import ZblCore
 from invarion.potential import DoubleBuffers
 
@@ -46,25 +46,24 @@ class CommitteeConfig(BaseModel):
         """Angstrom."""
         return self.members[0].cutoff
 
-    def core(self, species: tuple[int, ...]) -> nn.Module | None:
-        """The mean of the members' cores, if any has one."""
-        cores = [member.core(species) for member in self.members]
-        known = [core for core in cores if core is not None]
+    def pairs(self, species: tuple[int, ...]) -> nn.Module | None:
+        """The mean of the members' pair potentials, if any has one."""
+        every = [member.pairs(species) for member in self.members]
+        known = [each for each in every if each is not None]
         if not known:
             return None
-        return known[0] if len(known) == len(cores) and _alike(known) else Cores(known, len(cores))
+        return known[0] if len(known) == len(every) and _one_repulsion(known) else PairSum(known, len(every))
 
     def network(self, species: tuple[int, ...]) -> "CommitteeNetwork":
         """The members' networks with random weights for these atomic numbers."""
         return CommitteeNetwork([member.network(species) for member in self.members])
 
 
-def _alike(cores: Sequence[nn.Module]) -> bool:
+def _one_repulsion(pairs: Sequence[nn.Module]) -> bool:
     """Whether these are one and the same repulsion; what is fitted to data may differ."""
-    repulsions = [core for core in cores if isinstance(core, ZblCore)]
-    return len(repulsions) == len(cores) and all(
-        torch.equal(core.inner, repulsions[0].inner) and torch.equal(core.outer, repulsions[0].outer)
-        for core in repulsions
+    cores = [each for each in pairs if isinstance(each, ZblCore)]
+    return len(cores) == len(pairs) and all(
+        torch.equal(core.inner, cores[0].inner) and torch.equal(core.outer, cores[0].outer) for core in cores
     )
 
 

@@ -14,10 +14,10 @@ from invarion.data.statistics import smallest_distances
 from invarion.exceptions import ConfigError
 from invarion.invariants import InvariantBasis
 from invarion.models.activations import Activation, activation_function
-from invarion.models.cores import joined
 from invarion.models.heads import BasisHead, NormHead, ScalarHead
 from invarion.models.hip import HipNetwork, Layout
 from invarion.models.normalization import Normalization
+from invarion.models.pair_sum import joined
 from invarion.models.pairs import PairPotential
 from invarion.models.radial import CutoffFunction, Sensitivities
 from invarion.models.zbl import ZblCore, core_ranges, out_of_reach
@@ -64,8 +64,8 @@ def _of_size(data: Any, sizes: Mapping[str, Mapping[str, Any]]) -> Any:
     meant = dict(sizes[size])
     if meant.keys() <= given.keys() and any(given[name] != value for name, value in meant.items()):
         raise ConfigError(
-            f"size is {size!r}, and all that it stands for is given, too ({', '.join(meant)}), as in the settings that a "
-            "run writes down; leave these out to get that size, or leave size out"
+            f"size is {size!r}, and all that it stands for is given, too ({', '.join(meant)}), as in the settings that "
+            "a run writes down; leave these out to get that size, or leave size out"
         )
     if isinstance(given.get("n_features"), list | tuple):
         del meant["n_interactions"]  # there is a width for each
@@ -163,15 +163,15 @@ class HipConfig(BaseModel):
         """Centre of the outermost sensitivity in Angstrom."""
         return self.soft_max or 0.9 * self.cutoff
 
-    def core(self, species: tuple[int, ...]) -> nn.Module | None:
+    def pairs(self, species: tuple[int, ...]) -> nn.Module | None:
         """What acts between pairs of atoms beside the network, if anything: a repulsion, a pair potential, or both."""
-        cores: list[nn.Module] = [PairPotential(species, self.cutoff)] if self.pair_potential else []
+        parts: list[nn.Module] = [PairPotential(species, self.cutoff)] if self.pair_potential else []
         if self.zbl is not False:
             ranges = (
                 self.zbl if isinstance(self.zbl, tuple) else core_ranges({} if self.zbl is True else self.zbl, species)
             )
-            cores.append(ZblCore(species, *ranges))
-        return joined(cores)
+            parts.append(ZblCore(species, *ranges))
+        return joined(parts)
 
     def adapted(self, atoms: "Sequence[Atoms]") -> Self:
         """These settings with the reach of the core written out, where it follows from the structures (zbl is True).

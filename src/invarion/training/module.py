@@ -127,9 +127,9 @@ class TrainingModule(pl.LightningModule):
             raise TrainingError(self._advice("some weights are no longer finite"))
 
     def _predict(self, batch: Batch) -> Prediction:
-        """Of the network alone: what the core says is no longer in the targets."""
+        """Of the network alone: what pairs explain is no longer in the targets."""
         loss = self.loss
-        return self.potential(batch.graph, forces=loss.needs_forces, stress=loss.needs_stress, core=False)
+        return self.potential(batch.graph, forces=loss.needs_forces, stress=loss.needs_stress, pairs=False)
 
     def _watch(self, batch: Batch, loss: Tensor) -> None:
         self._unseen.append((self.trainer.global_step, batch.structures, loss))

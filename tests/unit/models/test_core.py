@@ -61,7 +61,7 @@ def test_it_is_kept_in_the_file(pair, tmp_path):
 
 @pytest.mark.parametrize("zbl", [(0.5, 0.9), {"O-H": (0.5, 0.9)}])
 def test_its_reach_may_be_given(zbl):
-    core = inv.hip_nn(cutoff=3.0, zbl=zbl).core((1, 8))
+    core = inv.hip_nn(cutoff=3.0, zbl=zbl).pairs((1, 8))
     graph = inv.graph([dimer(0.91), dimer(0.89)], 3.0)
     apart, near = core(graph, (graph.species == 8).long()).view(2, 2).sum(1).tolist()
     assert apart == 0.0

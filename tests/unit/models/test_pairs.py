@@ -54,7 +54,7 @@ def fitted(atoms, **settings) -> inv.Potential:
 
 
 def share(potential: inv.Potential, atoms):
-    return potential.core_share(graph(atoms, CUTOFF))
+    return potential.pair_share(graph(atoms, CUTOFF))
 
 
 def left_over(potential: inv.Potential, frames: list[Atoms]) -> tuple[float, float]:
@@ -115,10 +115,10 @@ def test_it_is_nothing_before_it_is_fitted():
 
 def test_without_pairs_or_labels_it_stays_nothing():
     apart = [Atoms("OH", [(0, 0, 0), (0, 0, 9.0)], info={"REF_energy": -7.0})]
-    assert not fitted(apart).core.coefficients.any()
+    assert not fitted(apart).pairs.coefficients.any()
     unlabelled = [Atoms("OH", [(0, 0, 0), (0, 0, 1.0)])]
     config = inv.hip_hop_nn(cutoff=CUTOFF, **SIZES)
-    assert not inv.Potential.from_data(config, unlabelled, references="zero").core.coefficients.any()
+    assert not inv.Potential.from_data(config, unlabelled, references="zero").pairs.coefficients.any()
 
 
 def test_sizes_have_it_and_published_layouts_do_not():
@@ -133,7 +133,7 @@ def test_training_learns_the_rest_and_validates_the_whole(tmp_path):
     train, valid = frames[:48], frames[48:]
     potential = fitted(train)
     computed = []
-    potential.core.register_forward_hook(lambda *_: computed.append(potential.training))
+    potential.pairs.register_forward_hook(lambda *_: computed.append(potential.training))
     options = inv.TrainOptions(max_epochs=3, batch_size=8, dtype="float64", progress=False)
     inv.train(potential, train, valid, options, folder=tmp_path)
     assert True not in computed[2:]  # once for each set, then in no step
@@ -148,7 +148,7 @@ def test_a_file_holds_it(tmp_path):
     potential = fitted(clusters(40)).eval()
     inv.save(potential, tmp_path / "model.inv")
     again = inv.load(tmp_path / "model.inv")
-    assert again.core.coefficients.equal(potential.core.coefficients)
+    assert again.pairs.coefficients.equal(potential.pairs.coefficients)
     assert (again.predict(clusters(3, seed=5)).forces == potential.predict(clusters(3, seed=5)).forces).all()
 
 
@@ -158,7 +158,7 @@ def test_beside_a_repulsion_both_act():
     near = [Atoms("OH", [(0, 0, 0), (0, 0, 0.6)])]
     alone = fitted(frames)
     assert share(both, near).forces[1, 2] > share(alone, near).forces[1, 2] + 1.0
-    assert isinstance(alone.core, PairPotential)
+    assert isinstance(alone.pairs, PairPotential)
 
 
 def test_a_committee_keeps_those_of_its_members(tmp_path):
@@ -178,7 +178,7 @@ def test_a_committee_keeps_those_of_its_members(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_kernel_gives_what_plain_operations_give(dtype):
-    core = fitted(clusters(40)).core
+    pairs = fitted(clusters(40)).pairs
     close = [
         Atoms("OHO", [(0, 0, 0), (0, 0, 0.2), (3.9, 0, 0)])
     ]  # nearly on top of each other, and nearly out of reach
@@ -188,7 +188,7 @@ def test_the_kernel_gives_what_plain_operations_give(dtype):
     for kernel in ("auto", "torch"):
         vectors = g.vectors.clone().requires_grad_()
         with use_kernel(kernel):
-            energies = core(g._replace(vectors=vectors), index)
+            energies = pairs(g._replace(vectors=vectors), index)
             (slopes,) = torch.autograd.grad(energies.sum(), vectors, create_graph=True)
         (curvatures,) = torch.autograd.grad(slopes[:, 0].sum(), vectors)
         found.append((energies.detach(), slopes.detach(), curvatures))

@@ -150,7 +150,7 @@ class AceConfig(BaseModel):
         """eV per unit of the network's output: 1, because cores and files know nothing else."""
         return 1.0
 
-    def core(self, species: tuple[int, ...]) -> ZblCore | None:
+    def pairs(self, species: tuple[int, ...]) -> ZblCore | None:
         """The repulsive core, if it is asked for."""
         return ZblCore(species, *self.core_range(species)) if self.zbl else None
 

@@ -276,7 +276,7 @@ def test_names_are_stable():
 
 
 def test_the_core_is_zero_from_its_outer_distance_on_and_repels_inside():
-    core = inv.ace(5.0, zbl=(1.0, 1.6)).core((14, 29))
+    core = inv.ace(5.0, zbl=(1.0, 1.6)).pairs((14, 29))
     for distance, repels in ((1.59, True), (1.61, False)):
         graph = inv.graph(Atoms("SiCu", [(0, 0, 0), (0, 0, distance)]), 5.0)
         energies = core(graph, index_of(graph))
