@@ -24,6 +24,7 @@ SWEEPS: dict[str, list[dict[str, Any]]] = {
     "interactions": [{"n_interactions": n} for n in (1, 2, 3, 4)],
     "messages": [{"message_rank": r} for r in (0, 1, 2, 3)],
     "sizes": [{"size": s} for s in ("small", "medium", "large")],
+    "pairs": [{"size": "medium", "pair_potential": p} for p in (False, True)],
     "basis": [{"max_rank": r, "max_degree": d} for r, d in ((1, 2), (2, 3), (2, 4), (3, 3), (3, 4), (4, 4))],
 }
 SHAPE = {"n_features": 64, "n_interactions": 2}  # of the sweeps other than sizes
@@ -87,6 +88,7 @@ def _label(sweep: str, point: dict[str, Any]) -> str:
         "interactions": "n_interactions",
         "messages": "message_rank",
         "sizes": "size",
+        "pairs": "pair_potential",
     }.get(sweep)
     return str(point[key]) if key else f"{point['neighbours']:.0f}"
 
