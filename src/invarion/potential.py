@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from invarion.data.dataset import chunks, collate, samples
+from invarion.data.dataset import Sample, chunks, collate, samples
 from invarion.data.statistics import Explained, energy_scale, less_explained, reference_energies
 from invarion.exceptions import ConfigError, DataError
 from invarion.graphs import Graph, concatenate
@@ -143,7 +142,7 @@ class Potential(DoubleBuffers):
             adapt = getattr(config, "adapted", None)
             config = config if adapt is None else adapt(atoms)
             potential = cls(config, species, list(found.energies)).to(dtype)
-            explained = _fit_pairs(potential, atoms, found.method)
+            explained = _fit_pairs(potential, atoms)
             if explained is not None:
                 found = less_explained(found, atoms, explained.energy)
                 potential.references.copy_(torch.tensor(found.energies))
@@ -214,21 +213,28 @@ class Potential(DoubleBuffers):
         found = _prediction(terms, slope, vectors, graph, forces, stress)
         return found if self.training else Prediction(*(None if x is None else x.detach() for x in found))
 
-    def pair_share(self, graph: Graph, forces: bool = True, stress: bool = False) -> Prediction | None:
-        """What the pair potential alone says of a batch, in float64, without references; None where there is none.
+    def pair_share(self, parts: Sequence[Sample]) -> Prediction | None:
+        """What the pair potential alone says of structures, without references: energy, forces and stress in float64.
 
         Args:
-            graph: as for `forward`.
-            forces: whether to compute forces.
-            stress: whether to compute stress.
+            parts: one or more, in one order with what is returned, and on one device.
+
+        Returns:
+            Prediction of tensors on the CPU, whose energies and terms are None; None where there is no pair potential.
         """
         if self.pairs is None:
             return None
+        shares = [self._pair_share(self.pairs, part.graph.to(self.device)) for part in chunks(parts, _EDGES_AT_ONCE)]
+        fields = zip(*(share[:3] for share in shares), strict=True)
+        energy, forces, stress = (torch.cat(field).cpu() for field in fields)
+        return Prediction(energy, forces, stress, None, None)
+
+    def _pair_share(self, pairs: nn.Module, graph: Graph) -> Prediction:
         vectors = graph.vectors.detach().double().requires_grad_()
         with torch.enable_grad():
-            terms = self.pairs(graph._replace(vectors=vectors), self.species_index(graph.species)).double()[:, None]
+            terms = pairs(graph._replace(vectors=vectors), self.species_index(graph.species)).double()[:, None]
             slope = _edge_derivative(terms.sum(), vectors, False)
-        return _prediction(terms.detach(), slope, vectors.detach(), graph, forces, stress)
+        return _prediction(terms.detach(), slope, vectors.detach(), graph, True, True)
 
     def predict(self, atoms: "Sequence[Atoms] | Atoms", stress: bool = True) -> Prediction:
         """Energies, forces and stress of structures as numpy arrays; works through long lists in parts.
@@ -350,19 +356,18 @@ def _join(parts: Sequence[Any]) -> Any:
     return torch.cat(list(parts)).double().cpu().numpy()
 
 
-def _fit_pairs(potential: Potential, atoms: "Sequence[Atoms]", method: str) -> Explained | None:
+def _fit_pairs(potential: Potential, atoms: "Sequence[Atoms]") -> Explained | None:
     """Fit the pair potential to structures, where it can be, and say what it explains of all their labels."""
     fit: Any = getattr(potential.pairs, "fit", None)
     if fit is None:
         return None
     every = samples(atoms, potential.cutoff)
-    edges = sum(len(each.graph.centers) for each in every)
-    some = collate(every[:: max(1, round(edges / _EDGES_AT_ONCE))])
-    index = potential.species_index(some.graph.species)
-    above = _sum_by(potential.references[index], some.graph.system, some.graph.n_systems)
-    labels = some.labels._replace(energy=some.labels.energy - above)
-    fit(some._replace(labels=labels), index, method == "least_squares")
-    shares = [potential.pair_share(part.graph) for part in chunks(every, _EDGES_AT_ONCE)]
-    return Explained(
-        *(np.concatenate([getattr(share, name).numpy() for share in shares]) for name in Explained._fields)
-    )
+    labelled = [each for each in every if each.labels.energy.isfinite().any() or each.labels.forces.isfinite().any()]
+    edges = sum(len(each.graph.centers) for each in labelled)
+    if some := labelled[:: max(1, round(edges / _EDGES_AT_ONCE))]:
+        beside = potential.pair_share(some)  # a repulsion that is not fitted; nothing otherwise
+        graph, labels = collate(some)
+        labels = labels.less(beside.energy, beside.forces, beside.stress)
+        fit(Sample(graph, labels), potential.species_index(graph.species))
+    share = potential.pair_share(every)
+    return Explained(share.energy.numpy(), share.forces.numpy())

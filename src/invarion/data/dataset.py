@@ -38,6 +38,14 @@ class Labels(NamedTuple):
     forces_weight: Tensor
     stress_weight: Tensor
 
+    def less(self, energy: Tensor, forces: Tensor, stress: Tensor) -> "Labels":
+        """These labels without a known part of them, in the same shapes and units; what is missing stays missing."""
+        return self._replace(
+            energy=self.energy - energy,
+            forces=self.forces - forces.to(self.forces.dtype),
+            stress=self.stress - stress.to(self.stress.dtype),
+        )
+
 
 class Sample(NamedTuple):
     """One structure (or batch): its graph and its labels."""

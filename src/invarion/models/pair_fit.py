@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.linalg
 import torch
 from scipy.sparse import coo_array, csr_array, diags_array, vstack
 from scipy.sparse.linalg import cg
@@ -14,61 +15,81 @@ if TYPE_CHECKING:
     from invarion.models.pairs import PairPotential
 
 _STIFFNESS = 6  # power of k with which the square of the k-th coefficient is damped
-_DAMPING = 1e-6  # of squares of coefficients beside the mean square of a column
-_LARGE = 10.0  # mean forces; what is larger counts less
+_DAMPING = 1e-6  # of squares of coefficients, beside the mean square of a column
+_LARGE = 10.0  # median forces; what is larger counts less
 _ENERGY = 3.0  # weight of an energy per root of the number of atoms, beside that of a force component
 _FREE = 1e-12  # damping of reference energies, which only have to be determined
+_WORTHWHILE = 0.9  # part of the labels that a fit may leave over, at most
+_DIRECT = 3000  # unknowns up to which the equations are solved directly
 _TOLERANCE = 1e-8
 _STEPS = 5000
 
 
-def fitted_coefficients(pairs: "PairPotential", sample: Sample, index: Tensor, open_references: bool) -> Tensor:
+def fitted_coefficients(pairs: "PairPotential", sample: Sample, index: Tensor) -> Tensor:
     r"""Coefficients by damped least squares of what the repulsion leaves over of forces and energies.
 
     .. math:: \sum_{i\alpha} w_i^2 (F_{i\alpha} - F^V_{i\alpha})^2
               + \sum_s \frac{9}{N_s} \Big(E_s - E^V_s - \sum_Z n_{sZ} e_Z\Big)^2
-              + \lambda \sum_{ZZ'k} (1 + k)^6 c_{ZZ'k}^2
+              + \sum_{ZZ'k} \lambda_{ZZ'} (1 + k)^6 c_{ZZ'k}^2
 
     Functions that wiggle are damped most: where distances have gaps, between neighbours and their neighbours, the
-    potential is to pass smoothly. Forces far beyond the mean weigh less (:math:`w_i = 1 / (1 + F_i / 10 \bar F)`), lest
-    a few broken structures decide.
+    potential is to pass smoothly. :math:`\lambda_{ZZ'}` goes by how often a pair occurs, so that rare ones are fitted
+    alike. Forces far beyond the median weigh less (:math:`w_i = 1 / (1 + F_i / 10 \tilde F)`), lest a few broken
+    structures decide. Energies per element :math:`e_Z` are fitted along and forgotten.
 
     Args:
         pairs: whose coefficients are asked for.
-        sample: structures in float64, on the CPU; energies are what lies above the references.
+        sample: structures in float64, on the CPU.
         index: (N,) species indices of its atoms.
-        open_references: whether energies per element are still open (e_Z is fitted along), or right (e_Z = 0).
 
     Returns:
-        (S, S, 1 + K); zeros where there are no labels or no pairs.
+        (S, S, 1 + K); zeros where there are no labels or no pairs, or where a tenth of them is not explained, as where
+        forces are tiny beside the repulsion of neighbours.
     """
     coefficients = torch.zeros(pairs.coefficients.shape, dtype=torch.float64)
-    rows, target = _equations(pairs, sample, index, open_references)
-    if len(target) and len(sample.graph.centers):  # a repulsion that nothing makes up for is worse than nothing
-        place = _unordered(len(coefficients))
-        n_functions = coefficients.shape[2] - 1
-        found = _solve(rows, target, (int(place.max()) + 1) * n_functions, n_functions)
+    rows, target, labels = _equations(pairs, sample, index)
+    if not (len(target) and len(sample.graph.centers)):
+        return coefficients
+    place, n_functions = _unordered(len(coefficients)), coefficients.shape[2] - 1
+    width = (int(place.max()) + 1) * n_functions
+    graph = sample.graph
+    occurrences = np.bincount(place[index[graph.centers], index[graph.neighbors]], minlength=width // n_functions)
+    products, right = csr_array(rows.T @ rows), rows.T @ target
+    found = _solve(products, right, _damping(products.diagonal(), occurrences, n_functions))
+    if np.abs(target - rows @ found).sum() < _WORTHWHILE * _unexplained(rows[:, width:], labels):
         coefficients[..., 0] = 1.0
-        coefficients[..., 1:] = torch.from_numpy(found).view(-1, n_functions)[place]
+        coefficients[..., 1:] = torch.from_numpy(found[:width]).view(-1, n_functions)[place]
     return coefficients
 
 
-def _solve(rows: csr_array, target: np.ndarray, n_coefficients: int, n_functions: int) -> np.ndarray:
-    """Damped least squares; unknowns beyond the coefficients are free."""
-    products = csr_array(rows.T @ rows)
-    squares = products.diagonal()
-    stiffness = np.tile((1.0 + np.arange(n_functions)) ** _STIFFNESS, n_coefficients // n_functions)
-    damping = np.full(len(squares), _FREE * squares[n_coefficients:].sum())
-    damping[:n_coefficients] = _DAMPING * squares[:n_coefficients].mean() * stiffness
+def _damping(squares: np.ndarray, occurrences: np.ndarray, n_functions: int) -> np.ndarray:
+    """What is added to the diagonal, for coefficients and then for reference energies."""
+    width = n_functions * len(occurrences)
+    usual = squares[:width].sum() / (n_functions * occurrences.sum())
+    stiffness = (1.0 + np.arange(n_functions)) ** _STIFFNESS
+    of_pairs = _DAMPING * usual * np.maximum(occurrences, 1)  # pairs that do not occur stay at zero
+    free = np.full(len(squares) - width, _FREE * squares[width:].sum())
+    return np.concatenate([np.outer(of_pairs, stiffness).ravel(), np.maximum(free, np.finfo(float).tiny)])
+
+
+def _solve(products: csr_array, right: np.ndarray, damping: np.ndarray) -> np.ndarray:
     matrix = products + diags_array(damping)
-    jacobi = diags_array(1.0 / np.maximum(matrix.diagonal(), np.finfo(float).tiny))
-    return cg(matrix, rows.T @ target, rtol=_TOLERANCE, maxiter=_STEPS, M=jacobi)[0][:n_coefficients]
+    if len(right) <= _DIRECT:
+        return scipy.linalg.solve(matrix.toarray(), right, assume_a="pos")
+    # wherever it stops, it is nearer to the solution than zeros are; what it is worth is looked at by the caller
+    jacobi = diags_array(1.0 / matrix.diagonal())
+    return cg(matrix, right, rtol=_TOLERANCE, maxiter=_STEPS, M=jacobi)[0]
 
 
-def _equations(
-    pairs: "PairPotential", sample: Sample, index: Tensor, open_references: bool
-) -> tuple[csr_array, np.ndarray]:
-    """Weighted rows of (coefficients, references), and what they should give beyond the repulsion."""
+def _unexplained(compositions: csr_array, labels: np.ndarray) -> float:
+    """What reference energies alone leave of weighted labels; not its squares, which a few structures would decide."""
+    products = (compositions.T @ compositions).toarray()
+    found = np.linalg.lstsq(products, compositions.T @ labels, rcond=None)[0]
+    return float(np.abs(labels - compositions @ found).sum())
+
+
+def _equations(pairs: "PairPotential", sample: Sample, index: Tensor) -> tuple[csr_array, np.ndarray, np.ndarray]:
+    """Weighted rows of (coefficients, references), what they should give beyond the repulsion, and in all."""
     graph, labels = sample
     n_species, n_functions = len(pairs.coefficients), pairs.coefficients.shape[2] - 1
     a, b = index[graph.centers], index[graph.neighbors]
@@ -86,25 +107,27 @@ def _equations(
 
     systems, shape = graph.system[graph.centers], (graph.n_systems, width + n_species)
     of_energies = _sparse(0.5 * values[:, 1:], systems[:, None], columns, shape)
-    if open_references:
-        of_energies = of_energies + _sparse(torch.ones(graph.n_atoms), graph.system, width + index, shape)
+    of_energies = of_energies + _sparse(torch.ones(graph.n_atoms), graph.system, width + index, shape)
     repulsion = values.new_zeros(graph.n_systems).index_add(0, systems, 0.5 * values[:, 0])
 
-    sizes, n_atoms = torch.linalg.vector_norm(labels.forces, dim=1), torch.bincount(graph.system)
-    usual = (1.0 + sizes / (_LARGE * sizes.nanmean())).square()
-    forces_weight = (labels.weight * labels.forces_weight)[graph.system] / usual
-    return _weighted(
-        [of_forces, of_energies],
-        [(labels.forces - repelled).flatten(), labels.energy - repulsion],
-        [forces_weight.repeat_interleave(3), labels.weight * labels.energy_weight * _ENERGY**2 / n_atoms],
+    rows, target = csr_array(vstack([of_forces, of_energies])), torch.cat([labels.forces.flatten(), labels.energy])
+    weight, repelling = _weights(sample).numpy(), torch.cat([repelled.flatten(), repulsion]).numpy()
+    kept = np.flatnonzero(np.isfinite(target.numpy()) & (weight > 0))
+    known, weight = weight[kept] * target.numpy()[kept], weight[kept]
+    return csr_array(diags_array(weight) @ rows[kept]), known - weight * repelling[kept], known
+
+
+def _weights(sample: Sample) -> Tensor:
+    """(3 N + S,) of force components and energies; NaN or zero where there is no label."""
+    graph, labels = sample
+    sizes, n_atoms = (
+        torch.linalg.vector_norm(labels.forces, dim=1),
+        torch.bincount(graph.system, minlength=graph.n_systems),
     )
-
-
-def _weighted(rows: list[csr_array], targets: list[Tensor], weights: list[Tensor]) -> tuple[csr_array, np.ndarray]:
-    """Rows times roots of weights, those without a label or a weight left out."""
-    target, weight = torch.cat(targets).numpy(), torch.cat(weights).sqrt().numpy()
-    kept = np.flatnonzero(np.isfinite(target) & (weight > 0))
-    return csr_array(diags_array(weight[kept]) @ csr_array(vstack(rows))[kept]), weight[kept] * target[kept]
+    usual = 1.0 + sizes / (_LARGE * sizes.nanmedian()).clamp(min=torch.finfo(sizes.dtype).tiny)
+    of_forces = (labels.weight * labels.forces_weight)[graph.system].sqrt() / usual
+    of_energies = _ENERGY * (labels.weight * labels.energy_weight / n_atoms).sqrt()
+    return torch.cat([of_forces.repeat_interleave(3), of_energies])
 
 
 def _sparse(values: Tensor, rows: Tensor, columns: Tensor, shape: tuple[int, int]) -> csr_array:

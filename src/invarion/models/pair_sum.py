@@ -27,12 +27,12 @@ class PairSum(nn.Module):
         """Energies (N,) in eV, float64."""
         return torch.stack([part(graph, index).double() for part in self.parts]).sum(0) / self.divisor
 
-    def fit(self, sample: Sample, index: Tensor, open_references: bool) -> None:
+    def fit(self, sample: Sample, index: Tensor) -> None:
         """`PairPotential.fit` of every part that has it."""
         for part in self.parts:
             fit: Any = getattr(part, "fit", None)
             if fit is not None:
-                fit(sample, index, open_references)
+                fit(sample, index)
 
 
 def joined(parts: Sequence[nn.Module]) -> nn.Module | None:

@@ -2,19 +2,17 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from invarion.data.dataset import Labels, Sample, chunks, collate
+from invarion.data.dataset import Labels, Sample, collate
 from invarion.graphs import Graph
 from invarion.potential import Prediction
 from invarion.training.targets import Counts, Spreads, Targets, count, make_targets, spreads
-
-_EDGES_AT_ONCE = 200_000  # at which what is known of a set is worked out
 
 
 class Batch(NamedTuple):
@@ -33,10 +31,6 @@ class Batch(NamedTuple):
     structures: np.ndarray
 
 
-def _nothing(graph: Graph) -> None:
-    """Nothing is known of a batch."""
-
-
 class PackedSet:
     """A data set as one block of tensors, from which batches are cut by index: no concatenation in a step.
 
@@ -44,7 +38,7 @@ class PackedSet:
         samples: one structure each, with labels, on the CPU; at least one.
         dtype: floating type of vectors and of targets other than energies.
         device: where the block is kept and batches are made.
-        known: what it says of a batch is taken off the labels before they become targets; None for nothing.
+        known: energies, forces and stress that are taken off the labels before they become targets, if any.
     """
 
     def __init__(
@@ -52,11 +46,13 @@ class PackedSet:
         samples: Sequence[Sample],
         dtype: torch.dtype,
         device: torch.device | str = "cpu",
-        known: Callable[[Graph], Prediction | None] = _nothing,
+        known: Prediction | None = None,
     ) -> None:
         graph, labels = collate(list(samples))
         self._fingerprint = _fingerprint(graph, labels)
-        targets = make_targets(graph, _less(labels, samples, known), dtype)
+        if known is not None:
+            labels = labels.less(known.energy, known.forces, known.stress)
+        targets = make_targets(graph, labels, dtype)
         self.spreads: Spreads = spreads(graph, targets)
         self.counts: Counts = count(targets)
         self._atoms = _sizes(graph.system, graph.n_systems)
@@ -231,20 +227,6 @@ def _fingerprint(graph: Graph, labels: Labels) -> str:
     for field in (*graph, *labels):
         digest.update(field.contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _less(labels: Labels, samples: Sequence[Sample], known: Callable[[Graph], Prediction | None]) -> Labels:
-    """Labels without what is known of them; worked out for so many edges at a time."""
-    found = [known(part.graph) for part in chunks(samples, _EDGES_AT_ONCE)]
-    shares = [each for each in found if each is not None]
-    if not shares:
-        return labels
-    energy, forces, stress = (torch.cat([getattr(each, name) for each in shares]) for name in Prediction._fields[:3])
-    return labels._replace(
-        energy=labels.energy - energy,
-        forces=labels.forces - forces.to(labels.forces.dtype),
-        stress=labels.stress - stress.to(labels.stress.dtype),
-    )
 
 
 def _ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:

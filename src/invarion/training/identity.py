@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from invarion.files import plain, to_json
 from invarion.potential import Potential
@@ -14,6 +15,7 @@ _FREE = frozenset({"max_epochs", "max_minutes", "dtype", "device", "trackers", "
 """Options that may change when a run goes on: how long it is, where it runs and what it shows."""
 
 _DIGITS = 6  # of eV: a fit of references to the same data is the same, but for rounding
+_FIGURES = 5  # the same of the size of fitted coefficients
 
 
 def identify(
@@ -26,7 +28,7 @@ def identify(
     """Plain values that must be equal for a run to go on.
 
     Args:
-        potential: whose settings, species, reference energies and scale count.
+        potential: whose settings, species, reference energies, scale and pair potential count.
         dtype: of the training.
         options: of the run.
         train: the training set.
@@ -39,8 +41,14 @@ def identify(
         "species": list(potential.species),
         "reference energies": [round(each, _DIGITS) for each in potential.references.tolist()],
         "scale": round(float(potential.scale), _DIGITS),
+        "pair potential": [f"{float(each.norm()):.{_FIGURES}g}" for each in _fitted(potential)],
         "dtype": str(dtype).removeprefix("torch."),
         "training set": train.fingerprint(),
         "validation set": "none" if valid is None else valid.fingerprint(),
         **{name: plain(value) for name, value in options.model_dump(mode="json").items() if name not in _FREE},
     }
+
+
+def _fitted(potential: Potential) -> list[Tensor]:
+    """What of the pair potential was fitted to data."""
+    return [] if potential.pairs is None else list(potential.pairs.state_dict().values())

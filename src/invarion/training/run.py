@@ -262,8 +262,8 @@ def _check_sets(
 
 def _pack(structures: "Sequence[Atoms]", potential: Potential, dtype: torch.dtype, device: torch.device) -> PackedSet:
     """A set whose targets are what the pair potential leaves over: no step needs to compute it."""
-    known = partial(potential.pair_share, stress=True)
-    return PackedSet(samples(structures, potential.cutoff, dtype), dtype, device, known)
+    parts = samples(structures, potential.cutoff, dtype)
+    return PackedSet(parts, dtype, device, potential.pair_share(parts))
 
 
 def _whereabouts(potential: Potential, options: TrainOptions) -> tuple[torch.dtype, torch.device]:

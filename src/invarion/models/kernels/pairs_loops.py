@@ -47,11 +47,13 @@ def _polynomial(x, weights):
 
 
 @compiled
-def pairs(first, last, vectors, centers, neighbors, index, weights, charges, scales, cutoff, length, energies, pulls):
+def pairs(
+    first, last, vectors, centers, neighbors, index, weights, charges, inverse_lengths, cutoff, length, energies, pulls
+):
     """Fill energies (E,), half of each pair's, and pulls (E, 3), their slopes, of edges first..last - 1.
 
-    `weights` (S, S, 1 + K), `charges` (S, S) in eV Angstrom and `scales` (S, S) in 1/Angstrom are by species of both
-    ends, `index` (N,) those of atoms; all arrays but index are flat.
+    `weights` (S, S, 1 + K), `charges` (S, S) in eV Angstrom and `inverse_lengths` (S, S) in 1/Angstrom are by species
+    of both ends, `index` (N,) those of atoms; all arrays are flat.
     """
     n_weights, n_species = weights.size // charges.size, int(np.sqrt(charges.size))
     for e in range(first, last):
@@ -61,7 +63,7 @@ def pairs(first, last, vectors, centers, neighbors, index, weights, charges, sca
         if r < cutoff:
             pair = index[centers[e]] * n_species + index[neighbors[e]]
             own = weights[pair * n_weights : (pair + 1) * n_weights]
-            screened, screened_slope = _screened(r, scales[pair])
+            screened, screened_slope = _screened(r, inverse_lengths[pair])
             decayed = math.exp(-r / length)
             smooth, smooth_slope = _polynomial(decayed, own)
             value = own[0] * charges[pair] * screened + smooth

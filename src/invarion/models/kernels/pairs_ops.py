@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from invarion.models.kernels.arrays import flatten
+from invarion.models.kernels.arrays import empty_like, flatten
 from invarion.models.kernels.operators import Operator
 from invarion.models.kernels.pairs_loops import pairs
 from invarion.models.kernels.threads import spread
@@ -19,19 +19,19 @@ def _values(
     index: Tensor,
     weights: Tensor,
     charges: Tensor,
-    scales: Tensor,
+    inverse_lengths: Tensor,
     cutoff: float,
     length: float,
 ) -> tuple[Tensor, Tensor]:
     """Energies (E,) in float64, and their slopes (E, 3) with respect to vectors."""
-    energies, pulls = torch.empty(len(vectors), dtype=torch.float64), torch.empty_like(vectors)
-    arrays = flatten(vectors, centers, neighbors, index, weights, charges, scales)
+    energies, pulls = torch.empty(len(vectors), dtype=torch.float64), empty_like(vectors)
+    arrays = flatten(vectors, centers, neighbors, index, weights, charges, inverse_lengths)
     spread(pairs, len(vectors), _WORK * len(vectors), (*arrays, cutoff, length, *flatten(energies, pulls)))
     return energies, pulls
 
 
-def _values_like(vectors, centers, neighbors, index, weights, charges, scales, cutoff, length):
-    return vectors.new_empty(len(vectors), dtype=torch.float64), torch.empty_like(vectors)
+def _values_like(vectors, centers, neighbors, index, weights, charges, inverse_lengths, cutoff, length):
+    return vectors.new_empty(len(vectors), dtype=torch.float64), empty_like(vectors)
 
 
 def _keep(ctx, inputs, output):
