@@ -63,8 +63,9 @@ def committee(potentials: Sequence[Potential]) -> Potential:
     network = CommitteeNetwork([deepcopy(member.network) for member in single]).to(single[0].device, single[0].dtype)
     network.factors.copy_(scales / scales.mean())
     result = Potential(config, single[0].species, mean.tolist(), float(scales.mean()), network)
-    for own, member in zip(_pairs(result), [member for member in single if member.pairs is not None], strict=False):
-        own.load_state_dict(cast(nn.Module, member.pairs).state_dict())
+    fitted = [member.pairs for member in single if member.pairs is not None]
+    for own, pairs in zip(_pairs(result), fitted, strict=False):  # none of their own where all have one repulsion
+        own.load_state_dict(pairs.state_dict())
     return result.to(single[0].device).eval()
 
 

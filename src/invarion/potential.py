@@ -1,7 +1,7 @@
 """Potential: a network with species, reference energies and scale; the one place that takes a derivative."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -145,7 +145,7 @@ class Potential(DoubleBuffers):
             explained = _fit_pairs(potential, atoms)
             if explained is not None:
                 found = less_explained(found, atoms, explained.energy)
-                potential.references.copy_(torch.tensor(found.energies))
+                potential.references.copy_(torch.tensor(found.energies, dtype=torch.float64))
             scale = getattr(config, "scale", None) or energy_scale(atoms, found, explained)
             potential.scale.fill_(scale)
         calibrate = getattr(potential.network, "calibrate", None)
@@ -365,9 +365,9 @@ def _fit_pairs(potential: Potential, atoms: "Sequence[Atoms]") -> Explained | No
     labelled = [each for each in every if each.labels.energy.isfinite().any() or each.labels.forces.isfinite().any()]
     edges = sum(len(each.graph.centers) for each in labelled)
     if some := labelled[:: max(1, round(edges / _EDGES_AT_ONCE))]:
-        beside = potential.pair_share(some)  # a repulsion that is not fitted; nothing otherwise
         graph, labels = collate(some)
+        beside = cast(Prediction, potential.pair_share(some))  # a repulsion that is not fitted; nothing otherwise
         labels = labels.less(beside.energy, beside.forces, beside.stress)
         fit(Sample(graph, labels), potential.species_index(graph.species))
-    share = potential.pair_share(every)
+    share = cast(Prediction, potential.pair_share(every))
     return Explained(share.energy.numpy(), share.forces.numpy())

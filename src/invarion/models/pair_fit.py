@@ -77,7 +77,7 @@ def _solve(products: csr_array, right: np.ndarray, damping: np.ndarray) -> np.nd
     if len(right) <= _DIRECT:
         return scipy.linalg.solve(matrix.toarray(), right, assume_a="pos")
     # wherever it stops, it is nearer to the solution than zeros are; what it is worth is looked at by the caller
-    jacobi = diags_array(1.0 / matrix.diagonal())
+    jacobi = diags_array(np.reciprocal(matrix.diagonal()))
     return cg(matrix, right, rtol=_TOLERANCE, maxiter=_STEPS, M=jacobi)[0]
 
 

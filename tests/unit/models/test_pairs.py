@@ -74,6 +74,14 @@ def test_pairs_are_found_and_predict_other_structures():
     assert potential.references.tolist() == pytest.approx([-2.0, -5.0], abs=0.2)
 
 
+def test_large_reference_energies_lose_no_digits():
+    near, far = clusters(60), clusters(60)
+    for atoms in far:
+        atoms.calc.results["energy"] -= 1e5 * len(atoms)
+    shift = fitted(far).references - fitted(near).references
+    assert shift.tolist() == pytest.approx([-1e5, -1e5], abs=1e-5)
+
+
 def test_energies_alone_are_enough():
     potential = fitted(clusters(150, keep_forces=False))
     assert left_over(potential, clusters(20, seed=1))[0] < 0.25
