@@ -206,9 +206,9 @@ class Potential(DoubleBuffers):
             share = self.pairs(moved, index).double() if pairs and self.pairs is not None else None
             total = network_terms.sum() if share is None else network_terms.sum() + share.sum() / self.scale
             g = _edge_derivative(total, vectors, self.training) if forces or stress else None
-        terms = self._with_references(network_terms, index)
-        if share is not None:
-            terms = torch.cat([terms[:, :1] + share[:, None], terms[:, 1:]], dim=1)
+        known = self.references[index] if share is None else self.references[index] + share
+        terms = network_terms.double() * self.scale
+        terms = torch.cat([terms[:, :1] + known[:, None], terms[:, 1:]], dim=1)
         slope = None if g is None else g * self.scale.to(g.dtype)
         found = _prediction(terms, slope, vectors, graph, forces, stress)
         return found if self.training else Prediction(*(None if x is None else x.detach() for x in found))
@@ -287,11 +287,6 @@ class Potential(DoubleBuffers):
         unknown = set(structure.numbers.tolist()) - set(self.species)
         if unknown:
             raise DataError(f"{where}: {_unknown(torch.tensor(sorted(unknown)), self.species)}")
-
-    def _with_references(self, network_terms: Tensor, index: Tensor) -> Tensor:
-        terms = network_terms.double() * self.scale
-        first = terms[:, :1] + self.references[index][:, None]
-        return torch.cat([first, terms[:, 1:]], dim=1)
 
 
 def _edge_derivative(energy: Tensor, vectors: Tensor, create_graph: bool) -> Tensor:
